@@ -1,0 +1,24 @@
+# The parts that Adder does not write (design: one well-kept library each). Everything but libc,
+# libstdc++, zlib and zstd is linked statically or is header-only.
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(tomlplusplus REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(ZLIB REQUIRED)
+
+function(adder_static_part name header archive)
+  find_path(${name}_INCLUDE ${header} REQUIRED)
+  find_library(${name}_ARCHIVE ${archive} REQUIRED)
+  add_library(adder::${name} INTERFACE IMPORTED)
+  target_include_directories(adder::${name} INTERFACE ${${name}_INCLUDE})
+  target_link_libraries(adder::${name} INTERFACE ${${name}_ARCHIVE})
+endfunction()
+adder_static_part(xxhash xxhash.h libxxhash.a)
+adder_static_part(utf8proc utf8proc.h libutf8proc.a)
+adder_static_part(zstd zstd.h libzstd.so)
+
+if(ADDER_TESTS)
+  enable_testing()
+  find_package(GTest REQUIRED)
+endif()
