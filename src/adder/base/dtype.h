@@ -8,26 +8,31 @@
 
 namespace adder {
 
-enum class DType : uint8_t { f64, f32, bf16, f16, i64, i32, i16, i8, u8, boolean };
+enum class DType : uint8_t { f64, f32, bf16, f16, i64, i32, i16, i8, u8, boolean, u16 };
 
 /// Bytes of one element.
 constexpr int64_t size_of(DType type) {
   switch (type) {
     case DType::f64:
-    case DType::i64: return 8;
+    case DType::i64:
+      return 8;
     case DType::f32:
-    case DType::i32: return 4;
+    case DType::i32:
+      return 4;
     case DType::bf16:
     case DType::f16:
-    case DType::i16: return 2;
-    default: return 1;
+    case DType::i16:
+    case DType::u16:
+      return 2;
+    default:
+      return 1;
   }
 }
 
 /// "f32", "bf16", ... as a user reads them.
 constexpr std::string_view to_string(DType type) {
-  constexpr std::string_view names[] = {"f64", "f32", "bf16", "f16", "i64",
-                                        "i32", "i16", "i8",   "u8",  "bool"};
+  constexpr std::string_view names[] = {"f64", "f32", "bf16", "f16",  "i64", "i32",
+                                        "i16", "i8",  "u8",   "bool", "u16"};
   return names[static_cast<int>(type)];
 }
 

@@ -6,15 +6,24 @@ namespace adder {
 
 const char* to_string(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::kUsage: return "usage";
-    case ErrorKind::kConfig: return "config";
-    case ErrorKind::kNotFound: return "not found";
-    case ErrorKind::kIo: return "input/output";
-    case ErrorKind::kFormat: return "bad file";
-    case ErrorKind::kShape: return "shape";
-    case ErrorKind::kNumeric: return "numeric";
-    case ErrorKind::kUnsupported: return "unsupported";
-    case ErrorKind::kInternal: return "internal";
+    case ErrorKind::kUsage:
+      return "usage";
+    case ErrorKind::kConfig:
+      return "config";
+    case ErrorKind::kNotFound:
+      return "not found";
+    case ErrorKind::kIo:
+      return "input/output";
+    case ErrorKind::kFormat:
+      return "bad file";
+    case ErrorKind::kShape:
+      return "shape";
+    case ErrorKind::kNumeric:
+      return "numeric";
+    case ErrorKind::kUnsupported:
+      return "unsupported";
+    case ErrorKind::kInternal:
+      return "internal";
   }
   return "unknown";
 }

@@ -1,5 +1,6 @@
-// The one exception type of the house. The library never exits and never prints: it throws an Error that
-// says what went wrong, where, why, and what to do next; the command line maps its kind to an exit code.
+// The one exception type of the house. The library never exits and never prints: it throws an Error
+// that says what went wrong, where, why, and what to do next; the command line maps its kind to an
+// exit code.
 #pragma once
 
 #include <exception>

@@ -1,9 +1,10 @@
-// Options: one struct with one `describe(visitor)` gives its defaults, its TOML keys, its flags, the help
-// text, the table in the docs and the metadata in a checkpoint.
+// Options: one struct with one `describe(visitor)` gives its defaults, its TOML keys, its flags,
+// the help text, the table in the docs and the metadata in a checkpoint.
 //
 //   struct ScheduleOptions {
 //     double warmup_steps = 100;
-//     void describe(OptionVisitor& v) { v.field("warmup_steps", warmup_steps, "steps of linear warm-up"); }
+//     void describe(OptionVisitor& v) { v.field("warmup_steps", warmup_steps, "steps of linear
+//     warm-up"); }
 //   };
 #pragma once
 
@@ -58,7 +59,8 @@ struct OptionEntry {
 template <typename Struct>
 std::vector<OptionEntry> flatten(Struct& options);
 
-/// Sets one entry from text ("3e-4", "true", "a,b"). Throws kConfig naming the key, the text and what fits.
+/// Sets one entry from text ("3e-4", "true", "a,b"). Throws kConfig naming the key, the text and
+/// what fits.
 void set_from_text(const OptionEntry& entry, std::string_view text);
 
 /// The value as text; set_from_text(to_text(v)) is exact.

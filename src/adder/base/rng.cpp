@@ -10,8 +10,9 @@ std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint3
   for (int round = 0; round < 10; ++round) {
     const uint64_t left = uint64_t{0xD2511F53u} * counter[0];
     const uint64_t right = uint64_t{0xCD9E8D57u} * counter[2];
-    counter = {static_cast<uint32_t>(right >> 32) ^ counter[1] ^ key[0], static_cast<uint32_t>(right),
-               static_cast<uint32_t>(left >> 32) ^ counter[3] ^ key[1], static_cast<uint32_t>(left)};
+    counter = {
+        static_cast<uint32_t>(right >> 32) ^ counter[1] ^ key[0], static_cast<uint32_t>(right),
+        static_cast<uint32_t>(left >> 32) ^ counter[3] ^ key[1], static_cast<uint32_t>(left)};
     key[0] += 0x9E3779B9u;
     key[1] += 0xBB67AE85u;
   }
@@ -32,7 +33,9 @@ double Rng::uniform() {
   return static_cast<double>((high << 26) | low) * 0x1p-53;
 }
 
-double Rng::uniform(double lo, double hi) { return lo + (hi - lo) * uniform(); }
+double Rng::uniform(double lo, double hi) {
+  return lo + (hi - lo) * uniform();
+}
 
 double Rng::normal() {
   const double radius = std::sqrt(-2.0 * std::log(1.0 - uniform()));
@@ -57,8 +60,8 @@ int64_t permuted(int64_t index, int64_t count, uint64_t seed, uint64_t epoch) {
     uint64_t left = value >> half;
     uint64_t right = value & mask;
     for (uint32_t round = 0; round < 4; ++round) {
-      const auto words = philox({static_cast<uint32_t>(right), static_cast<uint32_t>(right >> 32), round,
-                                 static_cast<uint32_t>(epoch)},
+      const auto words = philox({static_cast<uint32_t>(right), static_cast<uint32_t>(right >> 32),
+                                 round, static_cast<uint32_t>(epoch)},
                                 {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
       const uint64_t mixed = left ^ (((uint64_t{words[1]} << 32) | words[0]) & mask);
       left = right;

@@ -1,6 +1,7 @@
-// A counter-based random generator: Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as
-// 1, 2, 3", SC 2011). The n-th number of a stream is a pure function of (seed, stream, n): nothing is carried,
-// so any element can be drawn by any thread, and a resumed run draws what the uninterrupted one would have.
+// A counter-based random generator: Philox 4x32-10 (Salmon et al., "Parallel random numbers: as
+// easy as 1, 2, 3", SC 2011). The n-th number of a stream is a pure function of (seed, stream, n):
+// nothing is carried, so any element can be drawn by any thread, and a resumed run draws what the
+// uninterrupted one would have.
 #pragma once
 
 #include <array>
@@ -16,11 +17,11 @@ class Rng {
  public:
   explicit Rng(uint64_t seed, uint64_t stream = 0) : seed_(seed), stream_(stream) {}
 
-  uint32_t bits();                    // uniform 32 bits
-  double uniform();                   // [0, 1), 53 bits
+  uint32_t bits();   // uniform 32 bits
+  double uniform();  // [0, 1), 53 bits
   double uniform(double lo, double hi);
-  double normal();                    // mean 0, variance 1 (Box-Muller)
-  int64_t below(int64_t bound);       // [0, bound), unbiased; bound >= 1
+  double normal();               // mean 0, variance 1 (Box-Muller)
+  int64_t below(int64_t bound);  // [0, bound), unbiased; bound >= 1
 
   uint64_t position() const { return position_; }  // 32-bit words drawn so far
   void seek(uint64_t position) { position_ = position; }
@@ -38,8 +39,8 @@ constexpr uint64_t stream_of(const char* name) {
   return hash;
 }
 
-/// A bijection of [0, count) chosen by (seed, epoch): where element `index` of the shuffled order comes
-/// from. A Feistel network over Philox with cycle walking, so no table is kept. count >= 1.
+/// A bijection of [0, count) chosen by (seed, epoch): where element `index` of the shuffled order
+/// comes from. A Feistel network over Philox with cycle walking, so no table is kept. count >= 1.
 int64_t permuted(int64_t index, int64_t count, uint64_t seed, uint64_t epoch);
 
 }  // namespace adder

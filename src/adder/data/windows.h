@@ -1,0 +1,55 @@
+// How a range of a token stream is cut into windows of at most length + 1 tokens (loader.h).
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "adder/data/array.h"
+#include "adder/data/shards.h"
+
+namespace adder::data {
+
+enum class PackMode { kPacked, kDocs };
+
+/// "packed" or "docs"; throws kConfig else.
+PackMode parse_pack_mode(std::string_view name);
+
+class Windows {
+ public:
+  /// Throws kConfig for length < 1, or a range outside the stream.
+  Windows(const ShardSet& shards, TokenRange range, int64_t length, PackMode mode);
+
+  bool has_seq_idx() const { return has_seq_idx_; }
+
+  /// Where the first window of an epoch starts, relative to the range: [0, length), 0 in `docs`.
+  int64_t phase(uint64_t seed, uint64_t epoch) const;
+
+  /// Windows from `phase` on.
+  int64_t count(int64_t phase) const;
+
+  /// The tokens of window `index` in [0, count(phase)): 2 to length + 1 positions.
+  TokenRange window(int64_t index, int64_t phase) const;
+
+  /// Writes window `index` into row `row` of a batch made by make_batch().
+  void fill(Batch& batch, int64_t row, int64_t index, int64_t phase) const;
+
+  Batch make_batch(int64_t rows) const;
+
+ private:
+  struct Document {
+    TokenRange tokens;     // clipped to the range
+    int64_t first_window;  // number of its first window
+  };
+  void list_documents();
+
+  const ShardSet* shards_;
+  TokenRange range_;
+  int64_t length_;
+  PackMode mode_;
+  bool has_seq_idx_ = false;
+  std::vector<Document> documents_;  // `docs` only: those that give a window
+  int64_t document_windows_ = 0;     // `docs` only
+};
+
+}  // namespace adder::data

@@ -1,0 +1,48 @@
+// A model that reads tokens one after another, without LibTorch: prefill (many tokens of one sequence) and step
+// (one token of many sequences). Weights are borrowed: from a memory-mapped directory or from a trainer.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "adder/base/parallel.h"
+#include "adder/infer/state.h"
+#include "adder/model/directory.h"
+
+namespace adder::infer {
+
+class Mixer;
+
+/// Thread-compatible: one call at a time on one Model; several Models may share weights.
+class Model {
+ public:
+  /// The weights must outlive the model and keep their addresses; their values may change between calls (a
+  /// trainer samples from its own tensors).
+  Model(const model::ModelConfig& config, const model::Weights& weights, const Parallel& parallel);
+  ~Model();
+  Model(Model&&) noexcept;
+  Model& operator=(Model&&) noexcept;
+
+  const model::ModelConfig& config() const;
+  int64_t vocab_size() const;
+
+  State new_state() const;
+
+  /// Reads `tokens` (any number >= 1) and leaves the logits after the last one in `logits` (vocab_size).
+  void prefill(std::span<const int32_t> tokens, State& state, std::span<float> logits);
+
+  /// Reads `tokens` and gives the logits after each: `each(position, logits)` in order, in tiles, so that the
+  /// logits of a long text never exist whole.
+  template <typename Each>
+  void prefill_each(std::span<const int32_t> tokens, State& state, Each&& each);
+
+  /// One token for each of states.size() sequences; logits (states.size(), vocab_size).
+  void step(std::span<const int32_t> tokens, std::span<State* const> states, std::span<float> logits);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace adder::infer

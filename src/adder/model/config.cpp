@@ -1,0 +1,81 @@
+#include "adder/model/config.h"
+
+#include <cmath>
+
+#include "adder/base/checked.h"
+#include "adder/model/option_check.h"
+
+namespace adder::model {
+
+void ModelConfig::describe(OptionVisitor& v) {
+  v.field("vocab_size", vocab_size, "rows of the embedding; 0: the tokenizer's size");
+  v.field("d_model", d_model, "width of the residual stream");
+  v.field("n_layer", n_layer, "blocks in the stack");
+  v.field("layers", layers, "mixer of each layer; a shorter list repeats");
+  v.field("norm_eps", norm_eps, "added to the mean square in the norms of the blocks");
+  v.field("residual_in_fp32", residual_in_fp32, "keep the residual stream in fp32");
+  v.field("tie_embeddings", tie_embeddings, "the head shares the embedding's weights");
+  v.field("embedding_std", embedding_std, "the embedding starts normal with this deviation");
+  mixers.describe(v);
+}
+
+void ModelConfig::check() const {
+  require_within("vocab_size", vocab_size, 1, kMaxVocab);
+  require_within("d_model", d_model, 1, kMaxWidth);
+  require_within("n_layer", n_layer, 1, kMaxLayers);
+  require_number("norm_eps", norm_eps, 0, 1);
+  require_number("embedding_std", embedding_std, 0, 1e6);
+  if (layers.empty()) fail_option("layers", "[]", "it must name at least one mixer");
+  for (const std::string& kind : layers) mixers.at(kind).check(place(0));
+}
+
+const MixerSpec& ModelConfig::mixer(int64_t layer) const {
+  return mixers.at(layers[static_cast<std::size_t>(layer) % layers.size()]);
+}
+
+std::string mixer_prefix(int64_t layer) {
+  return "backbone.layers." + std::to_string(layer) + ".mixer.";
+}
+
+std::vector<TensorSpec> tensor_specs(const ModelConfig& config) {
+  const Init one{Init::Kind::kConstant, 1};
+  const Shape table = {config.vocab_size, config.d_model};
+  const auto norm = [&](std::string name) {
+    return TensorSpec{std::move(name), {config.d_model}, one, false, true};
+  };
+
+  std::vector<TensorSpec> specs;
+  specs.push_back({"backbone.embeddings.weight", table,
+                   {Init::Kind::kNormal, config.embedding_std}, true, false});
+  for (int64_t layer = 0; layer < config.n_layer; ++layer) {
+    specs.push_back(norm("backbone.layers." + std::to_string(layer) + ".norm.weight"));
+    for (TensorSpec& tensor : config.mixer(layer).tensors(config.place(layer))) {
+      tensor.name.insert(0, mixer_prefix(layer));
+      specs.push_back(std::move(tensor));
+    }
+  }
+  specs.push_back(norm("backbone.norm_f.weight"));
+  if (!config.tie_embeddings) {
+    const double bound = 1 / std::sqrt(static_cast<double>(config.d_model));
+    specs.push_back({"lm_head.weight", table, {Init::Kind::kUniform, -bound, bound}, true, false});
+  }
+  return specs;
+}
+
+int64_t parameter_count(const ModelConfig& config) {
+  int64_t count = 0;
+  for (const TensorSpec& spec : tensor_specs(config)) {
+    count = checked_add(count, element_count(spec.shape), "model", ErrorKind::kConfig);
+  }
+  return count;
+}
+
+double forward_flops(const ModelConfig& config, int64_t length) {
+  double flops = 2.0 * static_cast<double>(config.d_model) * static_cast<double>(config.vocab_size);
+  for (int64_t layer = 0; layer < config.n_layer; ++layer) {
+    flops += config.mixer(layer).forward_flops(config.place(layer), length);
+  }
+  return flops;
+}
+
+}  // namespace adder::model

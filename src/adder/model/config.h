@@ -1,0 +1,43 @@
+// A language model as data: Input (token embedding) -> stack of blocks -> Readout (norm, LM head).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "adder/model/mixer_spec.h"
+
+namespace adder::model {
+
+struct ModelConfig {
+  int64_t vocab_size = 0;  // rows of the embedding; 0 in a recipe: the tokenizer's size
+  int64_t d_model = 128;
+  int64_t n_layer = 4;
+  std::vector<std::string> layers = {"mamba2"};  // mixer of each layer; a shorter list repeats
+  double norm_eps = 1e-5;
+  bool residual_in_fp32 = true;
+  bool tie_embeddings = true;
+  double embedding_std = 0.02;
+  MixerSet mixers;  // the options of each kind; only those that `layers` names matter
+
+  void describe(OptionVisitor& visitor);
+  /// Throws kConfig: sizes that are not positive, unknown mixers, options that do not fit.
+  void check() const;
+
+  LayerPlace place(int64_t layer) const { return {d_model, layer, n_layer}; }
+  const MixerSpec& mixer(int64_t layer) const;
+};
+
+/// Every parameter in the order of the forward pass, with the names of Hugging Face's mamba2 layout:
+/// backbone.embeddings.weight, backbone.layers.I.norm.weight, backbone.layers.I.mixer.*, backbone.norm_f.weight
+/// and, untied, lm_head.weight.
+std::vector<TensorSpec> tensor_specs(const ModelConfig& config);
+
+/// "backbone.layers.3.mixer."
+std::string mixer_prefix(int64_t layer);
+
+int64_t parameter_count(const ModelConfig& config);
+
+/// Floating-point operations of a forward pass for one token in a sequence of `length` (head included).
+double forward_flops(const ModelConfig& config, int64_t length);
+
+}  // namespace adder::model

@@ -1,0 +1,51 @@
+// A model directory: config.json, model.safetensors (or shards with an index), and beside them a tokenizer and
+// generation_config.json. What Hugging Face's mamba2 can express is written in its layout to the letter;
+// anything else has model_type "adder" and holds Adder's own options.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "adder/io/json.h"
+#include "adder/model/config.h"
+
+namespace adder::model {
+
+/// Parameters by name, borrowed.
+using Weights = std::map<std::string, TensorView>;
+
+/// Reads either layout. Throws kConfig / kFormat naming the file and the field.
+ModelConfig config_from_json(const io::Json& json, const std::string& file);
+
+/// Hugging Face's layout when it can express `config`, else Adder's.
+io::Json config_to_json(const ModelConfig& config);
+
+/// Throws kUnsupported naming the option that Hugging Face's layout has no field for.
+io::Json config_to_hf(const ModelConfig& config);
+
+/// A model read from disk: weights stay memory-mapped while this lives.
+class ModelDirectory {
+ public:
+  /// Reads and checks: every tensor of the config is there with its shape, nothing unexpected is.
+  static ModelDirectory open(const std::filesystem::path& folder);
+
+  const ModelConfig& config() const { return config_; }
+  const Weights& weights() const { return weights_; }
+  const std::filesystem::path& folder() const { return folder_; }
+
+ private:
+  std::filesystem::path folder_;
+  ModelConfig config_;
+  Weights weights_;
+  std::shared_ptr<const void> storage_;
+};
+
+/// Throws kShape when a tensor of `config` is missing from `weights`, has another shape, or is unknown.
+void check_weights(const ModelConfig& config, const Weights& weights, const std::string& source);
+
+/// Writes config.json and model.safetensors, each atomically. Tied heads are stored once.
+void save_model(const std::filesystem::path& folder, const ModelConfig& config, const Weights& weights);
+
+}  // namespace adder::model

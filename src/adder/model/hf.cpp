@@ -1,0 +1,189 @@
+#include "adder/model/hf.h"
+
+#include <limits>
+
+#include "adder/base/error.h"
+#include "adder/model/mamba2_spec.h"
+
+namespace adder::model {
+namespace {
+
+constexpr double kNoLimit = 1e300;
+
+[[noreturn]] void unsupported(const io::JsonView& field, std::string why) {
+  throw Error(ErrorKind::kUnsupported, {.what = "this model computes something that Adder does not",
+                                        .where = field.name(),
+                                        .why = std::move(why)});
+}
+
+/// A bound of time_step_limit: a number, or infinity as "Infinity" or {"__float__": "Infinity"}.
+double limit_of(const io::JsonView& bound) {
+  const auto tagged = bound.json().is_object() ? bound.find("__float__") : std::nullopt;
+  const io::JsonView& value = tagged ? *tagged : bound;
+  if (value.json().is_string() && value.as_string() == "Infinity") return kNoLimit;
+  const double number = value.as_number();
+  return number >= static_cast<double>(std::numeric_limits<float>::max()) ? kNoLimit : number;
+}
+
+void read_limits(const io::JsonView& root, Mamba2Spec& mixer) {
+  const auto limits = root.find("time_step_limit");
+  if (!limits) return;
+  const std::vector<io::JsonView> bounds = limits->items();
+  if (bounds.size() != 2) limits->fail("two numbers");
+  mixer.dt_limit_min = limit_of(bounds[0]);
+  mixer.dt_limit_max = limit_of(bounds[1]);
+}
+
+/// Fields that change what is computed, each with the one value that Adder computes.
+void refuse_other_computations(const io::JsonView& root) {
+  const auto act = root.find("hidden_act");
+  if (act && act->as_string() != "silu" && act->as_string() != "swish") {
+    unsupported(*act, "the activation must be silu");
+  }
+  if (const auto rms = root.find("rms_norm"); rms && !rms->as_bool()) {
+    unsupported(*rms, "the norms must be RMS norms");
+  }
+  for (const char* name : {"quantization_config", "attn_layer_idx", "mlp_layer_idx"}) {
+    const auto field = root.find(name);
+    if (field && !field->json().empty()) unsupported(*field, "only plain mamba2 stacks are read");
+  }
+}
+
+/// heads * head_dim must be the inner width, as transformers asks too.
+void check_heads(const io::JsonView& root, const ModelConfig& config, const Mamba2Spec& mixer) {
+  const int64_t heads = root.at("num_heads").as_integer(1, 1 << 20);
+  if (mixer.head_dim > (1 << 20) || heads * mixer.head_dim != mixer.expand * config.d_model) {
+    root.at("num_heads").fail("num_heads * head_dim = expand * hidden_size = " +
+                              std::to_string(mixer.expand * config.d_model));
+  }
+}
+
+ModelConfig read_fields(const io::JsonView& root) {
+  refuse_other_computations(root);
+  ModelConfig config;
+  auto& mixer = static_cast<Mamba2Spec&>(config.mixers.at("mamba2"));
+  config.layers = {"mamba2"};
+  config.vocab_size = root.at("vocab_size").as_positive();
+  config.d_model = root.at("hidden_size").as_integer(1, 1 << 20);
+  config.n_layer = root.at("num_hidden_layers").as_positive();
+  config.norm_eps = root.number("layer_norm_epsilon", 1e-5);
+  config.residual_in_fp32 = root.boolean("residual_in_fp32", true);
+  config.tie_embeddings = root.boolean("tie_word_embeddings", false);
+  config.embedding_std = root.number("initializer_range", 0.1);
+  mixer.norm_eps = config.norm_eps;
+  mixer.head_dim = root.at("head_dim").as_positive();
+  mixer.d_state = root.positive("state_size", 128);
+  mixer.d_conv = root.positive("conv_kernel", 4);
+  mixer.expand = root.has("expand") ? root.at("expand").as_integer(1, 1024) : 2;
+  mixer.n_groups = root.positive("n_groups", 8);
+  mixer.chunk_size = root.positive("chunk_size", 256);
+  mixer.bias = root.boolean("use_bias", false);
+  mixer.conv_bias = root.boolean("use_conv_bias", true);
+  mixer.dt_min = root.number("time_step_min", 1e-3);
+  mixer.dt_max = root.number("time_step_max", 0.1);
+  mixer.dt_init_floor = root.number("time_step_floor", 1e-4);
+  mixer.gated_norm = root.boolean("norm_before_gate", false) ? "before" : "after";
+  mixer.norm_group = root.string("norm_group", "group");
+  read_limits(root, mixer);
+  check_heads(root, config, mixer);
+  config.check();
+  return config;
+}
+
+[[noreturn]] void no_field(const char* option, const std::string& value) {
+  throw Error(ErrorKind::kUnsupported,
+              {.what = "Hugging Face's mamba2 layout cannot express this model",
+               .where = option,
+               .why = std::string(option) + " = " + value + " has no field there",
+               .next = "keep the model in Adder's own layout"});
+}
+
+const Mamba2Spec& expressible(const ModelConfig& config) {
+  for (const std::string& kind : config.layers) {
+    if (kind != "mamba2") no_field("layers", kind);
+  }
+  const auto& mixer = static_cast<const Mamba2Spec&>(config.mixers.at("mamba2"));
+  const auto s = mixer.sizes(config.d_model);
+  if (s.d_mlp != 0) no_field("mamba2.d_ssm", std::to_string(mixer.d_ssm));
+  if (mixer.gated_norm != "after") no_field("mamba2.gated_norm", mixer.gated_norm);
+  if (mixer.D_has_head_dim) no_field("mamba2.D_has_head_dim", "true");
+  if (mixer.learnable_init_states) no_field("mamba2.learnable_init_states", "true");
+  if (mixer.norm_eps != config.norm_eps) {
+    no_field("mamba2.norm_eps", "another value than norm_eps");
+  }
+  return mixer;
+}
+
+}  // namespace
+
+ModelConfig config_from_hf(const io::Json& json, const std::string& file) {
+  try {
+    return read_fields(io::JsonView(json, file));
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kConfig) throw error.within(file);
+    if (error.kind() == ErrorKind::kFormat) throw Error(ErrorKind::kConfig, error.text());
+    throw;
+  }
+}
+
+io::Json config_to_hf(const ModelConfig& config) {
+  const Mamba2Spec& mixer = expressible(config);
+  io::Json json = {
+      {"architectures", {"Mamba2ForCausalLM"}},
+      {"model_type", "mamba2"},
+      {"vocab_size", config.vocab_size},
+      {"hidden_size", config.d_model},
+      {"num_hidden_layers", config.n_layer},
+      {"num_heads", mixer.sizes(config.d_model).heads},
+      {"head_dim", mixer.head_dim},
+      {"state_size", mixer.d_state},
+      {"n_groups", mixer.n_groups},
+      {"expand", mixer.expand},
+      {"conv_kernel", mixer.d_conv},
+      {"chunk_size", mixer.chunk_size},
+      {"use_bias", mixer.bias},
+      {"use_conv_bias", mixer.conv_bias},
+      {"hidden_act", "silu"},
+      {"rms_norm", true},
+      {"layer_norm_epsilon", config.norm_eps},
+      {"residual_in_fp32", config.residual_in_fp32},
+      {"tie_word_embeddings", config.tie_embeddings},
+      {"initializer_range", config.embedding_std},
+      {"time_step_rank", (config.d_model + 15) / 16},
+      {"time_step_min", mixer.dt_min},
+      {"time_step_max", mixer.dt_max},
+      {"time_step_floor", mixer.dt_init_floor},
+  };
+  if (mixer.dt_limit_min > 0 || mixer.dt_limit_max < kNoLimit) {
+    // No infinity in JSON: the largest float stands for it. Without limits the field is left out.
+    const double top = std::numeric_limits<float>::max();
+    json["time_step_limit"] = {mixer.dt_limit_min, std::min(mixer.dt_limit_max, top)};
+  }
+  if (mixer.n_groups > 1) json["norm_group"] = mixer.norm_group;
+  return json;
+}
+
+std::string quote_infinity(std::string_view text) {
+  constexpr std::string_view kWords[] = {"-Infinity", "Infinity"};
+  std::string out;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (!in_string) {
+      bool replaced = false;
+      for (const std::string_view word : kWords) {
+        if (!text.substr(i).starts_with(word)) continue;
+        out += '"' + std::string(word) + '"';
+        i += word.size() - 1;
+        replaced = true;
+        break;
+      }
+      if (replaced) continue;
+    }
+    if (text[i] == '"') in_string = !in_string;
+    out += text[i];
+    if (in_string && text[i] == '\\' && i + 1 < text.size()) out += text[++i];
+  }
+  return out;
+}
+
+}  // namespace adder::model

@@ -1,0 +1,66 @@
+// What a mixer is, as data: its options, its tensors, its state. `nn` and `infer` are two readings of it.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "adder/base/options.h"
+#include "adder/model/tensor_spec.h"
+
+namespace adder::model {
+
+/// One array of a mixer's recurrent state, for one sequence.
+struct StateSpec {
+  std::string name;  // "conv", "ssm"
+  Shape shape;       // without the batch dimension
+  DType dtype = DType::f32;
+  bool grows = false;  // its first dimension is the number of tokens seen
+};
+
+/// Where in a model a mixer sits.
+struct LayerPlace {
+  int64_t d_model = 0;
+  int64_t layer = 0;    // from 0
+  int64_t n_layer = 1;  // depth of the stack: scales the initialisation of output projections
+};
+
+class MixerSpec {
+ public:
+  virtual ~MixerSpec() = default;
+  /// The name in a layer pattern, in config files and in the tables of nn and infer: "mamba2".
+  virtual std::string_view kind() const = 0;
+  virtual std::unique_ptr<MixerSpec> clone() const = 0;
+  virtual void describe(OptionVisitor& visitor) = 0;
+  /// Throws kConfig naming the option when the options do not fit each other or d_model.
+  virtual void check(const LayerPlace& place) const = 0;
+  /// Names are relative to the mixer: "in_proj.weight".
+  virtual std::vector<TensorSpec> tensors(const LayerPlace& place) const = 0;
+  virtual std::vector<StateSpec> states(const LayerPlace& place) const = 0;
+  /// Multiply-adds x 2 of the forward pass for one token in a sequence of `length`, matrix products included.
+  virtual double forward_flops(const LayerPlace& place, int64_t length) const = 0;
+};
+
+/// Every mixer kind by name, with default options. Copies deeply.
+class MixerSet {
+ public:
+  MixerSet();
+  MixerSet(const MixerSet& other);
+  MixerSet& operator=(const MixerSet& other);
+  MixerSet(MixerSet&&) = default;
+  MixerSet& operator=(MixerSet&&) = default;
+
+  /// Throws kConfig with the nearest known name.
+  const MixerSpec& at(std::string_view kind) const;
+  MixerSpec& at(std::string_view kind);
+  std::vector<std::string> kinds() const;
+  /// One group for each kind: "mamba2.d_state", ...
+  void describe(OptionVisitor& visitor);
+
+ private:
+  std::map<std::string, std::unique_ptr<MixerSpec>, std::less<>> specs_;
+};
+
+}  // namespace adder::model

@@ -1,0 +1,58 @@
+// A language model for training: token embedding, a stack of pre-norm blocks, final norm, head with
+// its loss.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "adder/nn/context.h"
+#include "adder/nn/mixer.h"
+#include "adder/nn/parameters.h"
+
+namespace adder::nn {
+
+class LanguageModel {
+ public:
+  /// Parameters are made and initialised from `seed`.
+  LanguageModel(const model::ModelConfig& config, uint64_t seed);
+
+  /// tokens (batch, length) i32 or i64 -> hidden (batch, length, d_model), after the final norm, in
+  /// the context's compute type. `carried`: one State a layer (empty: nothing read yet), replaced;
+  /// or nullptr.
+  Tensor forward(const Tensor& tokens, Context& context,
+                 std::vector<State>* carried = nullptr) const;
+
+  /// hidden (..., d_model) -> logits (..., vocab_size)
+  Tensor logits(const Tensor& hidden) const;
+
+  struct Loss {
+    Tensor nll_sum;  // scalar, nats
+    Tensor n_valid;  // scalar i64: targets that are not -100
+  };
+  /// Cross-entropy of the head over hidden (batch, length, d_model) and targets (batch, length)
+  /// i64.
+  Loss loss(const Tensor& hidden, const Tensor& targets, double z_loss = 0,
+            double label_smoothing = 0) const;
+
+  const model::ModelConfig& config() const { return config_; }
+  Parameters& parameters() { return parameters_; }
+  const Parameters& parameters() const { return parameters_; }
+
+ private:
+  struct Block {
+    Tensor norm_weight;
+    std::unique_ptr<Mixer> mixer;
+    std::vector<Tensor> parameters;  // norm and mixer, for recomputation
+  };
+  /// (hidden, residual) -> (mixer(norm(hidden + residual)), hidden + residual)
+  std::pair<Tensor, Tensor> run_block(const Block& block, const Tensor& hidden,
+                                      const Tensor& residual, Context& context,
+                                      State* carried) const;
+  const Tensor& head() const;
+
+  model::ModelConfig config_;
+  Parameters parameters_;
+  std::vector<Block> blocks_;
+};
+
+}  // namespace adder::nn

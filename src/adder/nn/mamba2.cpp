@@ -1,0 +1,81 @@
+#include "adder/nn/mamba2.h"
+
+#include <ATen/ATen.h>
+
+#include "adder/nn/operators.h"
+
+namespace adder::nn {
+
+Mamba2::Mamba2(const model::Mamba2Spec& spec, const model::LayerPlace& place,
+               const Parameters& parameters, const std::string& prefix)
+    : spec_(spec), sizes_(spec.sizes(place.d_model)) {
+  const auto get = [&](const char* name) { return parameters.at(prefix + name); };
+  const auto find = [&](const char* name) {
+    return parameters.has(prefix + name) ? std::optional(get(name)) : std::nullopt;
+  };
+  in_proj_ = get("in_proj.weight");
+  in_bias_ = find("in_proj.bias");
+  conv_weight_ = get("conv1d.weight");
+  conv_bias_ = find("conv1d.bias");
+  A_log_ = get("A_log");
+  D_ = get("D");
+  dt_bias_ = get("dt_bias");
+  norm_weight_ = find("norm.weight");
+  init_states_ = find("init_states");
+  out_proj_ = get("out_proj.weight");
+  out_bias_ = find("out_proj.bias");
+}
+
+Tensor Mamba2::forward(const Tensor& x, Context& context, State* carried) const {
+  const int64_t batch = x.size(0), length = x.size(1);
+  const int64_t heads = sizes_.heads, groups = spec_.n_groups, state = spec_.d_state;
+
+  const Tensor projected = linear(x, in_proj_, in_bias_);  // (batch, length, in_proj rows)
+  const auto parts = projected.split_with_sizes(
+      {sizes_.d_mlp, sizes_.d_mlp, sizes_.d_ssm, sizes_.conv_dim, heads}, -1);
+  const Tensor &z_mlp = parts[0], &x_mlp = parts[1], &z = parts[2], &xBC = parts[3], &dt = parts[4];
+
+  const bool resumed = carried != nullptr && !carried->empty();
+  std::optional<Tensor> seq_idx, conv_state, ssm_state;
+  if (context.seq_idx.defined()) seq_idx = context.seq_idx;
+  if (resumed) {
+    conv_state = (*carried)[0].to(x.scalar_type());  // (batch, d_conv - 1, conv_dim)
+    ssm_state = (*carried)[1];                       // (batch, heads, head_dim, d_state)
+  } else if (init_states_) {
+    ssm_state = init_states_->unsqueeze(0).expand({batch, heads, spec_.head_dim, state});
+  }
+
+  const auto [convolved, conv_end] =
+      causal_conv1d(xBC, conv_weight_.squeeze(1), conv_bias_, conv_state, seq_idx, /*silu=*/true);
+  const auto xBC_parts =
+      convolved.split_with_sizes({sizes_.d_ssm, groups * state, groups * state}, -1);
+  const Tensor values = xBC_parts[0].unflatten(-1, {heads, spec_.head_dim});
+  const Tensor B = xBC_parts[1].unflatten(-1, {groups, state});
+  const Tensor C = xBC_parts[2].unflatten(-1, {groups, state});
+  const Tensor A = A_log_.exp().neg();
+  const Tensor D = spec_.D_has_head_dim ? D_.view({heads, spec_.head_dim}) : D_;
+  context.probe("dt", dt);
+  context.probe("A", A);
+  context.probe("B", B);
+  context.probe("C", C);
+
+  const SsdOptions options{true, spec_.dt_limit_min, spec_.dt_limit_max, spec_.chunk_size};
+  const auto [scanned, ssm_end] =
+      ssd(values, dt, A, B, C, D, std::nullopt, dt_bias_, options, ssm_state, seq_idx);
+  if (carried != nullptr) *carried = {conv_end, ssm_end};
+  context.probe("y", scanned);
+
+  Tensor y = norm(scanned.reshape({batch, length, sizes_.d_ssm}), z);
+  if (sizes_.d_mlp > 0) y = at::cat({at::silu(z_mlp) * x_mlp, y}, -1);
+  return linear(y, out_proj_, out_bias_);
+}
+
+Tensor Mamba2::norm(const Tensor& y, const Tensor& z) const {
+  if (spec_.gated_norm == "none") return y * at::silu(z);
+  const int64_t group_size =
+      spec_.norm_group == "full" ? sizes_.d_ssm : sizes_.d_ssm / spec_.n_groups;
+  return gated_rms_norm(y, *norm_weight_, z, spec_.norm_eps, group_size,
+                        spec_.gated_norm == "before");
+}
+
+}  // namespace adder::nn

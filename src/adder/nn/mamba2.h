@@ -1,0 +1,25 @@
+// The Mamba-2 mixer (Dao & Gu, arXiv 2405.21060, section 7; mamba-core 2.2).
+#pragma once
+
+#include "adder/model/mamba2_spec.h"
+#include "adder/nn/mixer.h"
+
+namespace adder::nn {
+
+class Mamba2 final : public Mixer {
+ public:
+  Mamba2(const model::Mamba2Spec& spec, const model::LayerPlace& place,
+         const Parameters& parameters, const std::string& prefix);
+  Tensor forward(const Tensor& x, Context& context, State* carried) const override;
+
+ private:
+  /// The gated norm of y by z, or the gate alone.
+  Tensor norm(const Tensor& y, const Tensor& z) const;
+
+  model::Mamba2Spec spec_;
+  model::Mamba2Spec::Sizes sizes_;
+  Tensor in_proj_, conv_weight_, A_log_, D_, dt_bias_, out_proj_;
+  std::optional<Tensor> in_bias_, conv_bias_, norm_weight_, init_states_, out_bias_;
+};
+
+}  // namespace adder::nn

@@ -1,0 +1,47 @@
+// The operators of ops (namespace `adder` in LibTorch's registry) as plain functions,
+// differentiable.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+#include <tuple>
+
+namespace adder::nn {
+
+using at::Tensor;
+using OptionalTensor = std::optional<Tensor>;
+
+/// (y, final_state); shapes in ops/schemas.cpp.
+std::tuple<Tensor, Tensor> causal_conv1d(const Tensor& x, const Tensor& weight,
+                                         const OptionalTensor& bias,
+                                         const OptionalTensor& initial_state,
+                                         const OptionalTensor& seq_idx, bool silu);
+
+struct SsdOptions {
+  bool dt_softplus = true;
+  double dt_min = 0, dt_max = 1e300;
+  int64_t chunk_size = 64;
+};
+/// (y, final_state)
+std::tuple<Tensor, Tensor> ssd(const Tensor& x, const Tensor& dt, const Tensor& A, const Tensor& B,
+                               const Tensor& C, const OptionalTensor& D, const OptionalTensor& z,
+                               const OptionalTensor& dt_bias, const SsdOptions& options,
+                               const OptionalTensor& initial_state, const OptionalTensor& seq_idx);
+
+/// (y, new_residual)
+std::tuple<Tensor, Tensor> rms_norm(const Tensor& x, const Tensor& weight, double eps,
+                                    const OptionalTensor& residual, bool residual_in_fp32);
+
+Tensor gated_rms_norm(const Tensor& x, const Tensor& weight, const OptionalTensor& z, double eps,
+                      int64_t group_size, bool norm_before_gate);
+
+/// (nll, n_valid); reduction "none" | "sum"; ignored targets are -100.
+std::tuple<Tensor, Tensor> linear_cross_entropy(const Tensor& x, const Tensor& weight,
+                                                const Tensor& target, double z_loss,
+                                                double label_smoothing, const char* reduction);
+
+/// x W^T + bias in the type of x: parameters are cast where they are used.
+Tensor linear(const Tensor& x, const Tensor& weight, const OptionalTensor& bias = std::nullopt);
+
+}  // namespace adder::nn

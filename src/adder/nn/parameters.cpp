@@ -1,0 +1,78 @@
+#include "adder/nn/parameters.h"
+
+#include <ATen/ATen.h>
+
+#include "adder/base/error.h"
+
+namespace adder::nn {
+
+namespace {
+
+/// A tensor over borrowed memory.
+Tensor borrow(const model::TensorView& view) {
+  at::ScalarType type = at::kFloat;
+  switch (view.dtype) {
+    case DType::f32:
+      break;
+    case DType::f64:
+      type = at::kDouble;
+      break;
+    case DType::bf16:
+      type = at::kBFloat16;
+      break;
+    case DType::f16:
+      type = at::kHalf;
+      break;
+    default:
+      throw Error(
+          ErrorKind::kUnsupported,
+          {.what = "weights of type " + std::string(to_string(view.dtype)) + " cannot be trained"});
+  }
+  return at::from_blob(view.data, view.shape, at::TensorOptions().dtype(type));
+}
+
+}  // namespace
+
+Parameters::Parameters(std::vector<model::TensorSpec> specs, uint64_t seed)
+    : specs_(std::move(specs)) {
+  for (const model::TensorSpec& spec : specs_) {
+    Tensor tensor = at::empty(spec.shape, at::TensorOptions().dtype(at::kFloat));
+    model::initialise(spec, seed, tensor.data_ptr<float>());
+    index_.emplace(spec.name, tensors_.size());
+    tensors_.push_back(tensor.set_requires_grad(true));
+  }
+}
+
+const Tensor& Parameters::at(const std::string& name) const {
+  const auto found = index_.find(name);
+  if (found == index_.end()) {
+    throw Error(ErrorKind::kInternal, {.what = "no parameter is named '" + name + "'"});
+  }
+  return tensors_[found->second];
+}
+
+void Parameters::load(const model::Weights& weights) {
+  const at::NoGradGuard no_grad;
+  for (const auto& [name, view] : weights) {
+    const Tensor& mine = at(name);
+    const Tensor theirs = borrow(view);
+    if (mine.sizes() != theirs.sizes()) {
+      throw Error(ErrorKind::kShape,
+                  {.what = "a tensor does not fit the model",
+                   .where = name,
+                   .why = "its shape is " + model::to_string(view.shape) + ", the model's is " +
+                          model::to_string(mine.sizes().vec())});
+    }
+    mine.copy_(theirs);
+  }
+}
+
+model::Weights Parameters::weights() const {
+  model::Weights result;
+  for (size_t i = 0; i < specs_.size(); ++i) {
+    result[specs_[i].name] = {tensors_[i].data_ptr(), DType::f32, specs_[i].shape};
+  }
+  return result;
+}
+
+}  // namespace adder::nn

@@ -1,0 +1,22 @@
+// One autograd kernel for every operator. An operator NAME(args...) -> (outputs...) that is
+// differentiable has a partner
+//
+//   NAME_backward(Tensor? grad_output..., args..., bool[] needs) -> Tensor[]
+//
+// which is given the gradients of the floating outputs, the arguments themselves and, for each
+// tensor argument, whether its gradient is wanted; it answers one gradient (or an undefined tensor)
+// for each tensor argument. The boxed kernel saves the arguments and calls it; nothing else is kept
+// between forward and backward.
+#pragma once
+
+#include <torch/library.h>
+
+namespace adder::ops {
+
+/// Defines `schema` and its _backward partner, with autograd between them.
+void define_differentiable(torch::Library& library, const std::string& schema);
+
+/// Registers the boxed autograd kernel for NAME (to be called in a TORCH_LIBRARY_IMPL of Autograd).
+void register_autograd(torch::Library& library, const char* name);
+
+}  // namespace adder::ops

@@ -1,0 +1,138 @@
+// rms_norm and gated_rms_norm: checks, views, dispatch. The mathematics is in kernels/rms_norm.h
+// and kernels/gated_rms_norm.h.
+#include <ATen/ATen.h>
+#include <torch/library.h>
+
+#include <tuple>
+#include <vector>
+
+#include "adder/kernels/gated_rms_norm.h"
+#include "adder/kernels/rms_norm.h"
+#include "adder/ops/view.h"
+
+namespace adder::ops {
+
+namespace {
+
+/// (..., width) as (rows, width), last dimension contiguous; a copy only where no view will do.
+Tensor as_rows(const Tensor& tensor) {
+  return last_contiguous(tensor.reshape({-1, tensor.size(-1)}));
+}
+
+OptionalTensor as_rows(const OptionalTensor& tensor) {
+  return tensor ? OptionalTensor(as_rows(*tensor)) : std::nullopt;
+}
+
+void check_norm(const ArgumentCheck& check, const Tensor& x, const Tensor& weight) {
+  check.activation("x", x);
+  check.that(x.dim() >= 1, "x has no dimension to normalise");
+  check.shape("weight", weight, {x.size(-1)});
+  check.dtype("weight", weight, wide(x.scalar_type()));
+}
+
+std::tuple<Tensor, Tensor> rms_norm_meta(const Tensor& x, const Tensor& weight, double /*eps*/,
+                                         const OptionalTensor& residual, bool residual_in_fp32) {
+  const ArgumentCheck check("rms_norm");
+  check_norm(check, x, weight);
+  auto type = residual_in_fp32 ? wide(x.scalar_type()) : x.scalar_type();
+  if (residual) {
+    check.shape("residual", *residual, x.sizes());
+    check.activation("residual", *residual);
+    type = residual->scalar_type();
+  }
+  return {at::empty(x.sizes(), x.options()), at::empty(x.sizes(), x.options().dtype(type))};
+}
+
+std::tuple<Tensor, Tensor> rms_norm_cpu(const Tensor& x, const Tensor& weight, double eps,
+                                        const OptionalTensor& residual, bool residual_in_fp32) {
+  auto [y, new_residual] = rms_norm_meta(x, weight, eps, residual, residual_in_fp32);
+  const Tensor rows = as_rows(x), dense_weight = weight.contiguous();
+  const OptionalTensor residual_rows = as_rows(residual);
+  kernels::rms_norm({view<2>(rows), view<1>(dense_weight), view<2>(residual_rows), eps},
+                    {view<2>(as_rows(y)), view<2>(as_rows(new_residual))}, torch_pool());
+  return {y, new_residual};
+}
+
+std::vector<Tensor> rms_norm_backward_cpu(const OptionalTensor& grad_y,
+                                          const OptionalTensor& grad_new_residual, const Tensor& x,
+                                          const Tensor& weight, double eps,
+                                          const OptionalTensor& residual, bool /*residual_in_fp32*/,
+                                          std::array<bool, 3> needs) {
+  const Tensor rows = as_rows(x), dense_weight = weight.contiguous();
+  const OptionalTensor residual_rows = as_rows(residual);
+  const Tensor gy = as_rows(grad_y ? *grad_y : at::zeros_like(x));
+  const OptionalTensor gr = as_rows(grad_new_residual);
+  const OptionalTensor inputs[] = {x, weight, residual};
+  std::vector<Tensor> grads(3);
+  for (size_t i = 0; i < 3; ++i) {
+    if (needs[i]) grads[i] = at::empty(inputs[i]->sizes(), inputs[i]->options());
+  }
+  kernels::RmsNormGradients out;
+  out.grad_y = view<2>(gy);
+  out.grad_new_residual = view<2>(gr);
+  if (needs[0]) out.grad_x = view<2>(as_rows(grads[0]));
+  out.grad_weight = view<1>(grads[1]);
+  if (needs[2]) out.grad_residual = view<2>(as_rows(grads[2]));
+  kernels::rms_norm_backward({view<2>(rows), view<1>(dense_weight), view<2>(residual_rows), eps},
+                             out, torch_pool());
+  return grads;
+}
+
+Tensor gated_rms_norm_meta(const Tensor& x, const Tensor& weight, const OptionalTensor& z,
+                           double /*eps*/, int64_t group_size, bool /*norm_before_gate*/) {
+  const ArgumentCheck check("gated_rms_norm");
+  check_norm(check, x, weight);
+  check.that(group_size >= 1 && x.size(-1) % group_size == 0,
+             "group_size does not divide the width of x");
+  if (z) check.shape("z", *z, x.sizes()), check.dtype("z", *z, x.scalar_type());
+  return at::empty(x.sizes(), x.options());
+}
+
+Tensor gated_rms_norm_cpu(const Tensor& x, const Tensor& weight, const OptionalTensor& z,
+                          double eps, int64_t group_size, bool norm_before_gate) {
+  Tensor y = gated_rms_norm_meta(x, weight, z, eps, group_size, norm_before_gate);
+  const Tensor rows = as_rows(x), dense_weight = weight.contiguous();
+  const OptionalTensor z_rows = as_rows(z);
+  kernels::gated_rms_norm(
+      {view<2>(rows), view<1>(dense_weight), view<2>(z_rows), eps, group_size, norm_before_gate},
+      view<2>(as_rows(y)), torch_pool());
+  return y;
+}
+
+std::vector<Tensor> gated_rms_norm_backward_cpu(const OptionalTensor& grad_y, const Tensor& x,
+                                                const Tensor& weight, const OptionalTensor& z,
+                                                double eps, int64_t group_size,
+                                                bool norm_before_gate, std::array<bool, 3> needs) {
+  const Tensor rows = as_rows(x), dense_weight = weight.contiguous(), gy = as_rows(*grad_y);
+  const OptionalTensor z_rows = as_rows(z);
+  const OptionalTensor inputs[] = {x, weight, z};
+  std::vector<Tensor> grads(3);
+  for (size_t i = 0; i < 3; ++i) {
+    if (needs[i]) grads[i] = at::empty(inputs[i]->sizes(), inputs[i]->options());
+  }
+  kernels::GatedRmsNormGradients out;
+  out.grad_y = view<2>(gy);
+  if (needs[0]) out.grad_x = view<2>(as_rows(grads[0]));
+  out.grad_weight = view<1>(grads[1]);
+  if (needs[2]) out.grad_z = view<2>(as_rows(grads[2]));
+  kernels::gated_rms_norm_backward(
+      {view<2>(rows), view<1>(dense_weight), view<2>(z_rows), eps, group_size, norm_before_gate},
+      out, torch_pool());
+  return grads;
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(adder, CPU, library) {
+  library.impl("rms_norm", &rms_norm_cpu);
+  library.impl("rms_norm_backward", &rms_norm_backward_cpu);
+  library.impl("gated_rms_norm", &gated_rms_norm_cpu);
+  library.impl("gated_rms_norm_backward", &gated_rms_norm_backward_cpu);
+}
+
+TORCH_LIBRARY_IMPL(adder, Meta, library) {
+  library.impl("rms_norm", &rms_norm_meta);
+  library.impl("gated_rms_norm", &gated_rms_norm_meta);
+}
+
+}  // namespace adder::ops

@@ -1,0 +1,57 @@
+// The operators by name and schema, in the namespace `adder`. Sequence-major, channels contiguous;
+// B batch, L length, D channels, H heads, P head_dim, G groups, N state, W conv width. Every
+// floating input and output is differentiable; outputs never alias inputs.
+#include <ATen/core/Tensor.h>
+#include <torch/library.h>
+
+#include "adder/ops/autograd.h"
+
+namespace adder::ops {
+
+TORCH_LIBRARY(adder, library) {
+  // x(B,L,D), weight(D,W), bias(D), initial_state(B,W-1,D), seq_idx(B,L) i32
+  define_differentiable(
+      library,
+      "causal_conv1d(Tensor x, Tensor weight, Tensor? bias, Tensor? initial_state, "
+      "Tensor? seq_idx, str activation) -> (Tensor y, Tensor final_state)");
+  // x(B,L,H,P), dt(B,L,H), A(H), B(B,L,G,N), C(B,L,G,N), D(H | H,P), z(B,L,H,P), dt_bias(H),
+  // initial_state(B,H,P,N), seq_idx(B,L) i32
+  define_differentiable(
+      library,
+      "ssd(Tensor x, Tensor dt, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? z, "
+      "Tensor? dt_bias, bool dt_softplus, float dt_min, float dt_max, int chunk_size, "
+      "Tensor? initial_state, Tensor? seq_idx) -> (Tensor y, Tensor final_state)");
+  // x(..., D), weight(D), residual(..., D)
+  define_differentiable(library,
+                        "rms_norm(Tensor x, Tensor weight, float eps, Tensor? residual, "
+                        "bool residual_in_fp32) -> (Tensor y, Tensor new_residual)");
+  // x(..., D), weight(D), z(..., D)
+  define_differentiable(
+      library,
+      "gated_rms_norm(Tensor x, Tensor weight, Tensor? z, float eps, int group_size, "
+      "bool norm_before_gate) -> (Tensor y)");
+  // x(T,d), weight(V,d), bias(V), target(T) i64; reduction "none" | "sum"
+  define_differentiable(
+      library,
+      "linear_cross_entropy(Tensor x, Tensor weight, Tensor? bias, Tensor target, "
+      "int ignore_index, float z_loss, float label_smoothing, float softcap, "
+      "str reduction) -> (Tensor nll, Tensor n_valid)");
+  // One token; state(slots,W-1,D), x(B,D), state_indices(B) i32: < 0 skips the row
+  library.def(
+      "causal_conv1d_update(Tensor(a!) state, Tensor x, Tensor weight, Tensor? bias, "
+      "Tensor? state_indices, str activation) -> Tensor");
+  // One token; state(slots,H,P,N), x(B,H,P), dt(B,H), B(B,G,N), C(B,G,N)
+  library.def(
+      "ssd_update(Tensor(a!) state, Tensor x, Tensor dt, Tensor A, Tensor B, Tensor C, Tensor? D, "
+      "Tensor? z, Tensor? dt_bias, bool dt_softplus, float dt_min, float dt_max, "
+      "Tensor? state_indices) -> Tensor");
+}
+
+TORCH_LIBRARY_IMPL(adder, Autograd, library) {
+  for (const char* name :
+       {"causal_conv1d", "ssd", "rms_norm", "gated_rms_norm", "linear_cross_entropy"}) {
+    register_autograd(library, name);
+  }
+}
+
+}  // namespace adder::ops

@@ -1,0 +1,95 @@
+#include "adder/ops/view.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <sstream>
+
+namespace adder::ops {
+
+DType dtype_of(const Tensor& tensor) {
+  switch (tensor.scalar_type()) {
+    case at::kDouble:
+      return DType::f64;
+    case at::kFloat:
+      return DType::f32;
+    case at::kBFloat16:
+      return DType::bf16;
+    case at::kLong:
+      return DType::i64;
+    case at::kInt:
+      return DType::i32;
+    default:
+      TORCH_CHECK(false, "adder: tensors of type ", tensor.scalar_type(), " are not supported");
+  }
+}
+
+namespace {
+
+class TorchPool final : public Parallel {
+ public:
+  void run(int64_t count, int64_t grain, RangeBody body) const override {
+    at::parallel_for(0, count, grain, [&](int64_t begin, int64_t end) { body(begin, end); });
+  }
+  int threads() const override { return at::get_num_threads(); }
+};
+
+}  // namespace
+
+const Parallel& torch_pool() {
+  static const TorchPool pool;
+  return pool;
+}
+
+void ArgumentCheck::shape(const char* name, const Tensor& tensor, at::IntArrayRef expected) const {
+  bool fits = tensor.dim() == static_cast<int64_t>(expected.size());
+  for (size_t d = 0; fits && d < expected.size(); ++d) {
+    fits = expected[d] == -1 || tensor.size(static_cast<int64_t>(d)) == expected[d];
+  }
+  if (fits) return;
+  std::ostringstream message;
+  message << name << " has shape " << tensor.sizes() << ", expected [";
+  for (size_t d = 0; d < expected.size(); ++d) {
+    message << (d ? ", " : "");
+    if (expected[d] == -1)
+      message << "*";
+    else
+      message << expected[d];
+  }
+  message << "]";
+  that(false, message.str());
+}
+
+void ArgumentCheck::dtype(const char* name, const Tensor& tensor, at::ScalarType expected) const {
+  TORCH_CHECK(tensor.scalar_type() == expected, op_, ": ", name, " is ", tensor.scalar_type(),
+              ", expected ", expected);
+}
+
+void ArgumentCheck::activation(const char* name, const Tensor& tensor) const {
+  const auto type = tensor.scalar_type();
+  TORCH_CHECK(type == at::kDouble || type == at::kFloat || type == at::kBFloat16, op_, ": ", name,
+              " is ", type, ", expected float32, bfloat16 or float64");
+}
+
+void ArgumentCheck::that(bool holds, const std::string& message) const {
+  TORCH_CHECK(holds, op_, ": ", message);
+}
+
+at::ScalarType wide(at::ScalarType activation) {
+  return activation == at::kDouble ? at::kDouble : at::kFloat;
+}
+
+Tensor last_contiguous(const Tensor& tensor) {
+  const bool good = tensor.dim() == 0 || tensor.size(-1) <= 1 || tensor.stride(-1) == 1;
+  return good ? tensor : tensor.contiguous();
+}
+
+OptionalTensor last_contiguous(const OptionalTensor& tensor) {
+  return tensor && tensor->defined() ? OptionalTensor(last_contiguous(*tensor)) : std::nullopt;
+}
+
+OptionalTensor contiguous(const OptionalTensor& tensor) {
+  return tensor && tensor->defined() ? OptionalTensor(tensor->contiguous()) : std::nullopt;
+}
+
+}  // namespace adder::ops

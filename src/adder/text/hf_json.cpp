@@ -1,0 +1,80 @@
+#include "adder/text/hf_json.h"
+
+#include <fmt/format.h>
+
+#include <unordered_set>
+
+#include "adder/base/error.h"
+
+namespace adder::text {
+
+io::Json hf_frame(const ControlTokens& control_tokens) {
+  io::Json added = io::Json::array();
+  for (const auto& [content, id] : control_tokens) {
+    added.push_back({{"id", id},
+                     {"content", content},
+                     {"single_word", false},
+                     {"lstrip", false},
+                     {"rstrip", false},
+                     {"normalized", false},
+                     {"special", true}});
+  }
+  return {{"version", "1.0"},          {"truncation", nullptr}, {"padding", nullptr},
+          {"added_tokens", added},     {"normalizer", nullptr}, {"pre_tokenizer", nullptr},
+          {"post_processor", nullptr}, {"decoder", nullptr},    {"model", nullptr}};
+}
+
+ControlTokens read_control_tokens(const io::JsonView& root) {
+  ControlTokens tokens;
+  const auto added = root.find("added_tokens");
+  if (!added) return tokens;
+  std::unordered_set<std::string> contents;
+  std::unordered_set<int32_t> ids;
+  for (const io::JsonView& entry : added->items()) {
+    const auto id = static_cast<int32_t>(entry.at("id").as_integer(0, INT32_MAX));
+    std::string content = entry.at("content").as_string();
+    if (!contents.insert(content).second) entry.at("content").fail("a text not listed before");
+    if (!ids.insert(id).second) entry.at("id").fail("an id not listed before");
+    for (const char* flag : {"single_word", "lstrip", "rstrip", "normalized"}) {
+      if (entry.boolean(flag, false)) {
+        throw Error(ErrorKind::kUnsupported,
+                    {.what = "the tokenizer asks for what Adder does not do",
+                     .where = entry.at(flag).name()});
+      }
+    }
+    if (!entry.boolean("special", false)) {
+      throw Error(ErrorKind::kUnsupported, {.what = "added tokens must be special ones",
+                                            .where = entry.name(),
+                                            .why = fmt::format("\"{}\" is not", content)});
+    }
+    tokens.emplace_back(std::move(content), id);
+  }
+  return tokens;
+}
+
+void require_null(const io::JsonView& root, const char* key) {
+  const auto part = root.find(key);
+  if (!part) return;
+  throw Error(ErrorKind::kUnsupported,
+              {.what = "the tokenizer has a part that this kind does not take",
+               .where = part->name(),
+               .why = "it must be null"});
+}
+
+std::vector<std::pair<std::string, int32_t>> read_vocabulary(const io::JsonView& model) {
+  const io::JsonView vocab = model.at("vocab");
+  if (!vocab.json().is_object()) vocab.fail("an object of token texts and ids");
+  std::vector<std::pair<std::string, int32_t>> pairs;
+  std::unordered_set<int32_t> ids;
+  for (const auto& [token, value] : vocab.json().items()) {
+    const bool whole = value.is_number_integer() && value.is_number_unsigned();
+    const uint64_t id = whole ? value.get<uint64_t>() : UINT64_MAX;
+    if (id > INT32_MAX || !ids.insert(static_cast<int32_t>(id)).second) {
+      vocab.fail(fmt::format("ids from 0 to 2147483647, each once (token \"{}\")", token));
+    }
+    pairs.emplace_back(token, static_cast<int32_t>(id));
+  }
+  return pairs;
+}
+
+}  // namespace adder::text

@@ -1,0 +1,38 @@
+// The frame of a `tokenizer.json` in the layout of the Hugging Face `tokenizers` library (version
+// "1.0"): what all kinds write and read the same way.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "adder/io/json.h"
+
+namespace adder::text {
+
+inline constexpr const char* kEosToken = "<eos>";
+inline constexpr const char* kUnkToken = "<unk>";
+
+/// The Split pattern of the character tokenizer: any one character, newlines included.
+inline constexpr const char* kEveryCharacter = "[\\s\\S]";
+
+/// Control tokens, by text and id.
+using ControlTokens = std::vector<std::pair<std::string, int32_t>>;
+
+/// version, truncation, padding, added_tokens, normalizer, pre_tokenizer, post_processor, decoder,
+/// model; the last five null.
+io::Json hf_frame(const ControlTokens& control_tokens);
+
+/// The added tokens of a file. Each id must be the one that the model's vocabulary gives, or come
+/// after it. Throws kFormat for malformed entries, repeated ids and texts; kUnsupported for options
+/// other than Adder's own (lstrip, rstrip, single_word, normalized).
+ControlTokens read_control_tokens(const io::JsonView& root);
+
+/// Throws kUnsupported unless `key` is missing or null.
+void require_null(const io::JsonView& root, const char* key);
+
+/// Pairs of model.vocab. Throws kFormat for ids outside [0, 2^31) or used twice.
+std::vector<std::pair<std::string, int32_t>> read_vocabulary(const io::JsonView& model);
+
+}  // namespace adder::text

@@ -1,0 +1,172 @@
+// Which kind a tokenizer file is, and the readers of each kind. A new kind is a reader and a line
+// in kReaders.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "adder/base/error.h"
+#include "adder/io/file.h"
+#include "adder/io/json.h"
+#include "adder/text/byte_level.h"
+#include "adder/text/byte_tokenizer.h"
+#include "adder/text/char_tokenizer.h"
+#include "adder/text/hf_json.h"
+#include "adder/text/tokenizer.h"
+#include "adder/text/utf8.h"
+
+namespace adder::text {
+namespace {
+
+constexpr int64_t kMaxFileBytes = int64_t{256} << 20;
+
+using Vocabulary = std::vector<std::pair<std::string, int32_t>>;
+
+std::string part_type(const io::JsonView& root, const char* part) {
+  const auto value = root.find(part);
+  return value ? value->string("type", "") : "";
+}
+
+void sort_by_id(Vocabulary& vocabulary) {
+  std::sort(vocabulary.begin(), vocabulary.end(),
+            [](const auto& a, const auto& b) { return a.second < b.second; });
+}
+
+/// The only code point of `token`, if it is just one.
+std::optional<char32_t> single_character(const std::string& token) {
+  if (token.empty()) return std::nullopt;
+  const Utf8Step step = read_utf8(token, 0);
+  if (!step.valid || static_cast<size_t>(step.length) != token.size()) return std::nullopt;
+  return step.value;
+}
+
+[[noreturn]] void throw_unsupported(const io::JsonView& root, std::string why) {
+  throw Error(ErrorKind::kUnsupported,
+              {.what = "this kind of tokenizer is not known",
+               .where = root.name(),
+               .why = std::move(why),
+               .next = "Adder reads the byte and character tokenizers that it writes"});
+}
+
+// ---- byte: BPE over the byte-level alphabet, without merges ----
+
+bool is_byte(const io::JsonView& root) {
+  const auto model = root.find("model");
+  if (!model || model->string("type", "") != "BPE") return false;
+  const auto merges = model->find("merges");
+  return merges && merges->json().is_array() && merges->json().empty();
+}
+
+std::unique_ptr<Tokenizer> read_byte(const io::JsonView& root) {
+  for (const char* part : {"normalizer", "truncation", "padding"}) require_null(root, part);
+  for (const char* part : {"pre_tokenizer", "decoder"}) {
+    if (part_type(root, part) != "ByteLevel") root.at(part).fail("ByteLevel");
+  }
+  if (root.at("pre_tokenizer").boolean("add_prefix_space", true)) {
+    throw_unsupported(root.at("pre_tokenizer"), "it puts a space before the text");
+  }
+  Vocabulary vocabulary = read_vocabulary(root.at("model"));
+  sort_by_id(vocabulary);
+  if (vocabulary.size() != 257) throw_unsupported(root.at("model"), "it has not 257 tokens");
+  for (int32_t id = 0; id < 256; ++id) {
+    const auto& [token, token_id] = vocabulary[static_cast<size_t>(id)];
+    if (token_id != id || token != byte_level_symbol(static_cast<uint8_t>(id))) {
+      throw_unsupported(root.at("model"), fmt::format("id {} is not the byte {}", token_id, id));
+    }
+  }
+  const std::pair<std::string, int32_t> eos(kEosToken, ByteTokenizer::kEos);
+  if (vocabulary.back() != eos || read_control_tokens(root) != ControlTokens{eos}) {
+    throw_unsupported(root, "its one control token must be <eos> with id 256");
+  }
+  return std::make_unique<ByteTokenizer>();
+}
+
+// ---- char: WordLevel over single characters ----
+
+bool is_char(const io::JsonView& root) {
+  if (part_type(root, "model") != "WordLevel" || part_type(root, "pre_tokenizer") != "Split") {
+    return false;
+  }
+  const auto pattern = root.at("pre_tokenizer").find("pattern");
+  return pattern && pattern->string("Regex", "") == kEveryCharacter;
+}
+
+std::unique_ptr<Tokenizer> read_char(const io::JsonView& root) {
+  for (const char* part : {"normalizer", "post_processor", "truncation", "padding"}) {
+    require_null(root, part);
+  }
+  if (part_type(root, "decoder") != "Fuse") root.at("decoder").fail("Fuse");
+  const io::JsonView split = root.at("pre_tokenizer");
+  if (split.string("behavior", "") != "Isolated" || split.boolean("invert", false)) {
+    throw_unsupported(split, "every character must be kept as a token of its own");
+  }
+  const ControlTokens control = read_control_tokens(root);
+  CharVocabulary vocabulary;
+  const auto has = [&](const char* token) {
+    return std::any_of(control.begin(), control.end(),
+                       [&](const auto& c) { return c.first == token; });
+  };
+  vocabulary.eos = has(kEosToken);
+  vocabulary.unk = has(kUnkToken);
+
+  const io::JsonView model = root.at("model");
+  Vocabulary tokens = read_vocabulary(model);
+  sort_by_id(tokens);
+  if (tokens.size() < control.size()) model.at("vocab").fail("the control tokens among its texts");
+  const size_t characters = tokens.size() - control.size();
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    const auto& [token, id] = tokens[i];
+    if (static_cast<size_t>(id) != i) model.at("vocab").fail("ids from 0 on without a gap");
+    if (i >= characters) continue;
+    const auto value = single_character(token);
+    if (!value) throw_unsupported(model, fmt::format("\"{}\" is not a single character", token));
+    vocabulary.characters.push_back(*value);
+  }
+  ControlTokens expected;
+  auto next = static_cast<int32_t>(characters);
+  if (vocabulary.eos) expected.emplace_back(kEosToken, next++);
+  if (vocabulary.unk) expected.emplace_back(kUnkToken, next++);
+  if (control != expected ||
+      !std::equal(expected.begin(), expected.end(),
+                  tokens.begin() + static_cast<std::ptrdiff_t>(characters), tokens.end())) {
+    throw_unsupported(root, "its control tokens must be <eos> and <unk>, after the characters");
+  }
+  return std::make_unique<CharTokenizer>(std::move(vocabulary));
+}
+
+// ---- all kinds ----
+
+struct Reader {
+  bool (*recognises)(const io::JsonView& root);
+  std::unique_ptr<Tokenizer> (*read)(const io::JsonView& root);
+};
+
+constexpr Reader kReaders[] = {{is_byte, read_byte}, {is_char, read_char}};
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> parse_tokenizer(std::string_view json, const std::string& name) {
+  const io::Json value = io::parse_json(json, name, {.max_bytes = kMaxFileBytes});
+  const io::JsonView root(value, name);
+  if (!value.is_object()) root.fail("an object, as in a tokenizer.json");
+  for (const Reader& reader : kReaders) {
+    if (reader.recognises(root)) return reader.read(root);
+  }
+  const std::string type = root.at("model").string("type", "of no named type");
+  throw_unsupported(root, fmt::format("its model is {}", type));
+}
+
+std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& path) {
+  std::filesystem::path file = path;
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) {
+    file /= "tokenizer.json";
+    if (!std::filesystem::exists(file, ignored)) {
+      throw Error(ErrorKind::kNotFound, {.what = "the folder holds no tokenizer",
+                                         .where = path.string(),
+                                         .why = "there is no tokenizer.json in it"});
+    }
+  }
+  return parse_tokenizer(io::read_file(file, kMaxFileBytes), file.string());
+}
+
+}  // namespace adder::text

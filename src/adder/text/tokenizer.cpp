@@ -1,0 +1,34 @@
+#include "adder/text/tokenizer.h"
+
+#include <fmt/format.h>
+
+#include "adder/base/error.h"
+#include "adder/io/file.h"
+#include "adder/io/hash.h"
+
+namespace adder::text {
+
+std::string Tokenizer::decode(std::span<const int32_t> ids) const {
+  std::string out;
+  for (const int32_t id : ids) out += token_bytes(id);
+  return out;
+}
+
+void Tokenizer::save(const std::filesystem::path& file) const {
+  io::write_file_atomic(file, to_json());
+}
+
+std::string Tokenizer::hash() const {
+  const std::string json = to_json();
+  return io::hash128_hex(io::as_bytes(json));
+}
+
+void Tokenizer::check_id(int32_t id) const {
+  if (id >= 0 && id < vocab_size()) return;
+  throw Error(ErrorKind::kUsage,
+              {.what = fmt::format("token id {} has no text", id),
+               .why = fmt::format("the {} tokenizer has ids 0 to {}", kind(), vocab_size() - 1),
+               .next = "use the tokenizer.json that belongs to the model"});
+}
+
+}  // namespace adder::text
