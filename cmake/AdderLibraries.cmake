@@ -1,4 +1,26 @@
-# libadder.so: every room above the LibTorch line, in one copy; bin/adder is a thin program on it.
+# One copy of every room in a process. Symbols are looked up across the libraries, so none links a room that
+# another holds.
+
+# libadder.so: every room above the LibTorch line and the verbs that need no LibTorch.
 add_library(adder SHARED)
-adder_link_rooms(adder room_infer room_data)
+adder_link_rooms(adder room_cli)
 set_target_properties(adder PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0 BUILD_RPATH "$ORIGIN" INSTALL_RPATH "$ORIGIN")
+
+# bin/adder: a thin program on it.
+add_executable(adder_program ${CMAKE_SOURCE_DIR}/src/adder/cli/main.cpp)
+target_link_libraries(adder_program PRIVATE adder adder_flags)
+set_target_properties(adder_program PROPERTIES OUTPUT_NAME adder)
+
+if(ADDER_TORCH)
+  # libadder_ops.so: the operators alone, for torch.ops.load_library in Python.
+  add_library(adder_ops SHARED)
+  target_link_libraries(adder_ops PRIVATE room_ops adder)
+  adder_use_torch(adder_ops)
+
+  # libadder_train.so: what stands on LibTorch, verbs included; opened when such a verb runs.
+  add_library(adder_train SHARED)
+  target_link_libraries(adder_train PRIVATE room_nn room_train room_eval room_cli_torch adder adder_ops)
+  target_link_options(adder_train PRIVATE LINKER:--no-as-needed)  # adder_ops is needed to register
+  adder_use_torch(adder_train)
+  add_dependencies(adder_program adder_train)
+endif()

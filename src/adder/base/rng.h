@@ -34,7 +34,7 @@ class Rng {
 
 /// A stream number for a name, so that each tensor or purpose draws its own: FNV-1a of the text.
 constexpr uint64_t stream_of(const char* name) {
-  uint64_t hash = 1469598103934665603ull;
+  uint64_t hash = 14695981039346656037ull;
   for (; *name != 0; ++name) hash = (hash ^ static_cast<unsigned char>(*name)) * 1099511628211ull;
   return hash;
 }

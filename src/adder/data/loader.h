@@ -53,7 +53,7 @@ class TokenLoader {
 
   /// Windows in an epoch (it may differ by one between epochs in `packed`).
   int64_t windows(int64_t epoch) const;
-  /// The window to be taken next: {"epoch", "index"}.
+  /// The window to be taken next: {"epoch", "index", "windows"}.
   io::Json cursor() const;
   /// Goes to where cursor() was taken; batches continue exactly there. Throws kFormat for a cursor
   /// that does not fit.
@@ -69,9 +69,12 @@ class TokenLoader {
   Batch eval_batch(int64_t first, int64_t count) const;
 
  private:
-  const ShardSet& shards_;
+  void begin_epoch(int64_t epoch);
+
   LoaderOptions options_;
   Windows windows_;
+  int64_t phase_ = 0;  // of this epoch
+  int64_t count_ = 0;  // its windows
   int64_t epoch_ = 0;
   int64_t index_ = 0;
 };

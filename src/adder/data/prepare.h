@@ -47,6 +47,7 @@ struct PreparedData {
   std::shared_ptr<const text::Tokenizer> tokenizer;
   Split split;
   bool reused = false;  // the shards were there already
+  std::string note;     // what the user should know, or empty: damaged shards were made again, say
 };
 
 /// Told how far the work is: bytes of text done, and of how many.

@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -18,15 +20,17 @@ namespace adder::data {
 
 class ShardWriter {
  public:
-  struct Limits {
+  struct Settings {
     int64_t shard_tokens = int64_t{1} << 26;  // tokens in one file
     size_t piece_bytes = size_t{1} << 20;  // text encoded at a time, where the tokenizer can be cut
+    std::function<void(int64_t)> progress;  // told the bytes of text encoded so far
   };
 
   /// `folder` must not exist. `tokenizer` must outlive the writer.
-  ShardWriter(const std::filesystem::path& folder, const text::Tokenizer& tokenizer, Limits limits);
+  ShardWriter(const std::filesystem::path& folder, const text::Tokenizer& tokenizer,
+              Settings settings);
   ShardWriter(const std::filesystem::path& folder, const text::Tokenizer& tokenizer)
-      : ShardWriter(folder, tokenizer, Limits{}) {}
+      : ShardWriter(folder, tokenizer, Settings{}) {}
 
   /// Encodes one document and ends it with eos where the tokenizer has one. An empty text adds
   /// nothing.
@@ -47,7 +51,7 @@ class ShardWriter {
   void close_shard();
 
   const text::Tokenizer& tokenizer_;
-  Limits limits_;
+  Settings settings_;
   io::AtomicDirectory directory_;
   ShardManifest manifest_;
   std::vector<uint64_t> documents_;

@@ -16,7 +16,8 @@ class Mixer {
  public:
   virtual ~Mixer() = default;
 
-  /// Many tokens of one sequence: x, y (length, d_model) f32, dense. Advances the arrays of `layer` in `state`.
+  /// Many tokens of one sequence: x, y (length, d_model) f32, dense. Advances the arrays of `layer`
+  /// in `state`.
   virtual void prefill(const float* x, int64_t length, State& state, float* y, Arena& arena,
                        const Parallel& parallel) const = 0;
   /// One token of each of states.size() sequences: x, y (states.size(), d_model).
@@ -26,8 +27,8 @@ class Mixer {
   virtual void start(State&) const {}
 };
 
-/// The mixer of `layer`, reading "backbone.layers.L.mixer.*". Throws kUnsupported for a kind that has no file
-/// here yet.
+/// The mixer of `layer`, reading "backbone.layers.L.mixer.*". Throws kUnsupported for a kind that
+/// has no file here yet.
 std::unique_ptr<Mixer> make_mixer(const model::ModelConfig& config, int64_t layer,
                                   const model::Weights& weights);
 

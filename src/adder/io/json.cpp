@@ -1,6 +1,8 @@
 #include "adder/io/json.h"
 
+#include <cctype>
 #include <cmath>
+#include <limits>
 #include <unordered_set>
 
 #include "adder/base/error.h"
@@ -9,12 +11,53 @@
 namespace adder::io {
 namespace {
 
-constexpr std::size_t kQuotedBytes = 60;  // of a foreign value in an error text
+// JSON has no infinity, Python's writer has: "time_step_limit": [0.0, Infinity] stands in published
+// configurations. The parser gets a number in its place, spelt as nobody spells one; the writer a
+// string.
+constexpr std::string_view kInfinity = "Infinity";
+constexpr std::string_view kInfinityNumber = "0.0e-00000";
+constexpr std::string_view kInfinityMark = "\x01Infinity";
 
-std::string quoted(const Json& value) {
-  std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
-  if (text.size() <= kQuotedBytes) return text;
-  return text.substr(0, kQuotedBytes) + "...";
+std::string replace_infinity(std::string_view text) {
+  std::string out;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto stands_alone = [&](std::size_t at) {
+      return at >= text.size() || std::isalnum(static_cast<unsigned char>(text[at])) == 0;
+    };
+    if (!in_string && text.substr(i).starts_with(kInfinity) && stands_alone(i - 1) &&
+        stands_alone(i + kInfinity.size())) {
+      out += kInfinityNumber;
+      i += kInfinity.size() - 1;
+      continue;
+    }
+    out += text[i];
+    if (in_string && text[i] == '\\' && i + 1 < text.size()) {
+      out += text[++i];
+    } else if (text[i] == '"') {
+      in_string = !in_string;
+    }
+  }
+  return out;
+}
+
+// Puts marks where the infinities are; the depth is bounded as the document was built by Adder.
+void mark_infinity(Json& value) {
+  if (value.is_number_float() && std::isinf(value.get<double>())) {
+    value = (value.get<double>() < 0 ? "-" : "") + std::string(kInfinityMark);
+  } else if (value.is_structured()) {
+    for (auto& member : value) mark_infinity(member);
+  }
+}
+
+std::string with_infinity(std::string text) {
+  for (const std::string sign : {"", "-"}) {
+    const std::string mark = "\"" + sign + "\\u0001Infinity\"";
+    for (auto at = text.find(mark); at != std::string::npos; at = text.find(mark, at)) {
+      text.replace(at, mark.size(), sign + std::string(kInfinity));
+    }
+  }
+  return text;
 }
 
 // Builds the document itself: the parser's own builder looks every key up in a list (quadratic in
@@ -36,7 +79,11 @@ class Builder {
   bool boolean(bool value) { return add(value); }
   bool number_integer(number_integer_t value) { return add(value); }
   bool number_unsigned(number_unsigned_t value) { return add(value); }
-  bool number_float(number_float_t value, const string_t&) { return add(value); }
+  bool number_float(number_float_t value, const string_t& text) {
+    if (text != kInfinityNumber && text != "-" + std::string(kInfinityNumber)) return add(value);
+    const double infinity = std::numeric_limits<double>::infinity();
+    return add(text.front() == '-' ? -infinity : infinity);
+  }
   bool string(string_t& value) { return add(std::move(value)); }
   bool binary(binary_t&) { return false; }  // never called for text
 
@@ -116,8 +163,15 @@ Json parse_json(std::string_view text, const std::string& where, const JsonLimit
     throw Error(ErrorKind::kFormat,
                 {.what = where + ": larger than " + std::to_string(limits.max_bytes) + " bytes"});
   }
+  if (text.find('\0') != std::string_view::npos) {  // the parser takes it for the end of the text
+    throw Error(ErrorKind::kFormat, {.what = where + ": not valid JSON: a NUL byte stands in it"});
+  }
   Builder builder(where, limits.max_depth);
-  Json::sax_parse(text.begin(), text.end(), &builder);
+  if (text.find(kInfinity) == std::string_view::npos) {
+    Json::sax_parse(text.begin(), text.end(), &builder);
+  } else {
+    Json::sax_parse(replace_infinity(text), &builder);
+  }
   return std::move(builder.root);
 }
 
@@ -127,118 +181,13 @@ Json read_json_file(const std::filesystem::path& path, const JsonLimits& limits)
 
 void write_json_file(const std::filesystem::path& path, const Json& value) {
   try {
-    write_file_atomic(path, value.dump(2) + "\n");
+    Json marked = value;
+    mark_infinity(marked);
+    write_file_atomic(path, with_infinity(marked.dump(2)) + "\n");
   } catch (const Json::type_error&) {
     throw Error(ErrorKind::kFormat, {.what = "cannot write JSON: a text in it is not valid UTF-8",
                                      .where = path.string()});
   }
-}
-
-JsonView::JsonView(const Json& value, std::string where, std::string key)
-    : value_(&value), where_(std::move(where)), key_(std::move(key)) {}
-
-std::string JsonView::name() const {
-  return key_.empty() ? where_ : where_ + ": " + key_;
-}
-
-void JsonView::fail(std::string_view expected) const {
-  throw Error(ErrorKind::kFormat, {.what = name() + ": expected " + std::string(expected) +
-                                           ", got " + quoted(*value_)});
-}
-
-JsonView JsonView::at(std::string_view key) const {
-  if (!value_->is_object()) fail("an object");
-  const auto member = value_->find(std::string(key));
-  if (member == value_->end()) {
-    throw Error(ErrorKind::kFormat,
-                {.what = name() + ": the key \"" + std::string(key) + "\" is missing"});
-  }
-  return {*member, where_, key_.empty() ? std::string(key) : key_ + "." + std::string(key)};
-}
-
-std::optional<JsonView> JsonView::find(std::string_view key) const {
-  if (!value_->is_object()) fail("an object");
-  const auto member = value_->find(std::string(key));
-  if (member == value_->end() || member->is_null()) return std::nullopt;
-  return at(key);
-}
-
-std::vector<JsonView> JsonView::items() const {
-  if (!value_->is_array()) fail("an array");
-  std::vector<JsonView> views;
-  views.reserve(value_->size());
-  for (std::size_t i = 0; i < value_->size(); ++i) {
-    views.emplace_back((*value_)[i], where_, key_ + "[" + std::to_string(i) + "]");
-  }
-  return views;
-}
-
-int64_t JsonView::as_integer(int64_t lowest, int64_t highest) const {
-  const auto expectation = [&]() -> std::string {
-    const bool open_top = highest == std::numeric_limits<int64_t>::max();
-    if (lowest == std::numeric_limits<int64_t>::min() && open_top) return "an integer";
-    if (lowest == 1 && open_top) return "a positive integer";
-    if (open_top) return "an integer of at least " + std::to_string(lowest);
-    return "an integer from " + std::to_string(lowest) + " to " + std::to_string(highest);
-  };
-  if (!value_->is_number_integer()) fail(expectation());
-  if (value_->is_number_unsigned() && value_->get<uint64_t>() > uint64_t{INT64_MAX})
-    fail(expectation());
-  const auto value = value_->get<int64_t>();
-  if (value < lowest || value > highest) fail(expectation());
-  return value;
-}
-
-double JsonView::as_number() const {
-  if (!value_->is_number()) fail("a number");
-  return value_->get<double>();
-}
-
-bool JsonView::as_bool() const {
-  if (!value_->is_boolean()) fail("true or false");
-  return value_->get<bool>();
-}
-
-std::string JsonView::as_string() const {
-  if (!value_->is_string()) fail("a string");
-  return value_->get<std::string>();
-}
-
-std::vector<int64_t> JsonView::as_integers() const {
-  std::vector<int64_t> values;
-  for (const auto& item : items()) values.push_back(item.as_integer());
-  return values;
-}
-
-std::vector<std::string> JsonView::as_strings() const {
-  std::vector<std::string> values;
-  for (const auto& item : items()) values.push_back(item.as_string());
-  return values;
-}
-
-int64_t JsonView::positive(std::string_view key, int64_t fallback) const {
-  const auto member = find(key);
-  return member ? member->as_positive() : fallback;
-}
-
-int64_t JsonView::integer(std::string_view key, int64_t fallback) const {
-  const auto member = find(key);
-  return member ? member->as_integer() : fallback;
-}
-
-double JsonView::number(std::string_view key, double fallback) const {
-  const auto member = find(key);
-  return member ? member->as_number() : fallback;
-}
-
-bool JsonView::boolean(std::string_view key, bool fallback) const {
-  const auto member = find(key);
-  return member ? member->as_bool() : fallback;
-}
-
-std::string JsonView::string(std::string_view key, std::string fallback) const {
-  const auto member = find(key);
-  return member ? member->as_string() : std::move(fallback);
 }
 
 }  // namespace adder::io

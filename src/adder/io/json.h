@@ -21,8 +21,9 @@ struct JsonLimits {
   int max_depth = 128;
 };
 
-/// Parses `text`; `where` (a file name) begins every error. Throws kFormat: not JSON, bytes after
-/// the value, invalid UTF-8, nested too deep, a key twice in one object.
+/// Infinity and -Infinity, which Python writes, are numbers here and in write_json_file; NaN is
+/// not. Parses `text`; `where` (a file name) begins every error. Throws kFormat: not JSON, bytes
+/// after the value, invalid UTF-8, nested too deep, a key twice in one object.
 Json parse_json(std::string_view text, const std::string& where, const JsonLimits& limits = {});
 
 Json read_json_file(const std::filesystem::path& path, const JsonLimits& limits = {});
@@ -50,7 +51,7 @@ class JsonView {
   int64_t as_integer(int64_t lowest = std::numeric_limits<int64_t>::min(),
                      int64_t highest = std::numeric_limits<int64_t>::max()) const;
   int64_t as_positive() const { return as_integer(1); }
-  double as_number() const;  // finite by the grammar of JSON
+  double as_number(bool infinity = false) const;  // finite unless `infinity` is fine
   bool as_bool() const;
   std::string as_string() const;
   std::vector<int64_t> as_integers() const;

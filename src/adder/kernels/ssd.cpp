@@ -1,11 +1,27 @@
 #include "adder/kernels/ssd.h"
 
+#include "adder/kernels/cpu/ssd.h"
 #include "adder/kernels/ref/ssd.h"
 
 namespace adder::kernels {
+namespace {
 
-void ssd(const SsdInputs& in, const SsdOutputs& out, const Parallel&) {
-  in.x.dtype == DType::f64 ? ref::ssd<double>(in, out) : ref::ssd<float>(in, out);
+/// The vectorised variants hold parameters and states in f32. Double anywhere runs the plain loops
+/// in double.
+template <typename... Views>
+bool any_double(const Views&... views) {
+  return ((views.given() && views.dtype == DType::f64) || ...);
+}
+
+bool any_double_input(const SsdInputs& in) {
+  return any_double(in.x, in.dt, in.A, in.B, in.C, in.D, in.z, in.dt_bias, in.initial_state);
+}
+
+}  // namespace
+
+void ssd(const SsdInputs& in, const SsdOutputs& out, const Parallel& parallel) {
+  if (any_double_input(in) || any_double(out.final_state)) return ref::ssd<double>(in, out);
+  ADDER_VARIANT(ssd)(in, out, parallel);
 }
 
 void ssd_backward(const SsdInputs& in, const SsdGradients& grads, const Parallel&) {

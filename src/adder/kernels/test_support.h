@@ -1,11 +1,12 @@
-// What the tests of kernels share: owned arrays of any dtype, random values, comparison by largest error,
-// finite differences, a pairwise choice of cases, and a Parallel that cuts its ranges oddly.
+// What the tests of kernels share: owned arrays of any dtype, random values, comparison by largest
+// error, finite differences, a pairwise choice of cases, and a Parallel that cuts its ranges oddly.
 #pragma once
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <limits>
 #include <numeric>
@@ -14,6 +15,7 @@
 
 #include "adder/base/parallel.h"
 #include "adder/base/rng.h"
+#include "adder/kernels/dispatch.h"
 #include "adder/kernels/ref/element.h"
 #include "adder/kernels/view.h"
 
@@ -51,7 +53,8 @@ void set_at(const View<Rank>& view, int64_t flat, double value) {
     ref::set(place, value, 0);
 }
 
-/// An owned array, poisoned with NaN (all bits set). `gap` elements lie between the rows of its last dimension.
+/// An owned array, poisoned with NaN (all bits set). `gap` elements lie between the rows of its
+/// last dimension.
 template <int Rank>
 class Array {
  public:
@@ -73,6 +76,15 @@ class Array {
   }
   operator View<Rank>() const { return view(); }  // NOLINT: an Array is passed as the View it owns
   bool same_bytes(const Array& other) const { return storage_ == other.storage_; }
+
+  /// Whether nothing was written between the rows.
+  bool gaps_untouched() const {
+    Array copy = *this;
+    for (int64_t i = 0; i < count_of(view_); ++i)
+      std::memset(element(copy.view(), i).data, 0xff, static_cast<size_t>(size_of(view_.dtype)));
+    return std::all_of(copy.storage_.begin(), copy.storage_.end(),
+                       [](char c) { return c == '\xff'; });
+  }
 
   Array& fill(Rng& rng, double scale = 1, double shift = 0) {
     for (int64_t i = 0; i < count_of(view_); ++i) set_at(view(), i, shift + scale * rng.normal());
@@ -97,18 +109,22 @@ Array<Rank> copy_as(DType dtype, const View<Rank>& view) {
   return copy;
 }
 
-/// A view of the same shape as `view` in f64, for the oracle's output; not given where `view` is not.
+/// A view of the same shape as `view` in f64, for the oracle's output; not given where `view` is
+/// not.
 template <int Rank>
 Array<Rank> f64_like(const View<Rank>& view) {
   return view.given() ? Array<Rank>(DType::f64, view.size) : Array<Rank>();
 }
 
-/// Largest error over largest value, after what rounding to got's dtype may cost each element. NaN is infinite.
+/// Largest error over largest value (at least `floor`: the size of terms that may cancel), after
+/// what rounding to got's dtype may cost each element. NaN is infinite.
 template <int Rank>
-double error_of(const View<Rank>& got, const View<Rank>& want) {
+double error_of(const View<Rank>& got, const View<Rank>& want, double floor = 1e-30) {
   if (!want.given()) return 0;
-  const double rounding = got.dtype == DType::bf16 ? 1.0 / 256 : got.dtype == DType::f16 ? 1.0 / 2048 : 0;
-  double worst = 0, largest = 1e-30;
+  const double rounding = got.dtype == DType::bf16  ? 1.0 / 256
+                          : got.dtype == DType::f16 ? 1.0 / 2048
+                                                    : 0;
+  double worst = 0, largest = floor;
   for (int64_t i = 0; i < count_of(want); ++i) {
     const double a = value_at(got, i), b = value_at(want, i);
     const double error = std::abs(a - b) - rounding * std::abs(b);
@@ -118,8 +134,8 @@ double error_of(const View<Rank>& got, const View<Rank>& want) {
   return worst / largest;
 }
 
-/// Compares `gradient` (f64) of the scalar `loss` with central differences in `input` (f64), at no more than
-/// `samples` places.
+/// Compares `gradient` (f64) of the scalar `loss` with central differences in `input` (f64), at no
+/// more than `samples` places.
 template <int Rank>
 void expect_gradient(const std::function<double()>& loss, const View<Rank>& input,
                      const View<Rank>& gradient, const char* name, int64_t samples = 24) {
@@ -141,12 +157,22 @@ void expect_gradient(const std::function<double()>& loss, const View<Rank>& inpu
 template <int Rank>
 double dot(const View<Rank>& a, const View<Rank>& weight) {
   double sum = 0;
-  for (int64_t i = 0; a.given() && i < count_of(a); ++i) sum += value_at(a, i) * value_at(weight, i);
+  for (int64_t i = 0; a.given() && i < count_of(a); ++i)
+    sum += value_at(a, i) * value_at(weight, i);
   return sum;
 }
 
-/// Rows of level numbers, level i below levels[i], such that every pair of levels of every two factors occurs.
+/// Rows of level numbers, level i below levels[i], such that every pair of levels of every two
+/// factors occurs.
 std::vector<std::vector<int>> pairwise(const std::vector<int>& levels);
+
+/// The instruction sets that this machine has.
+inline std::vector<Isa> isas() {
+  std::vector<Isa> found;
+  for (const Isa isa : kAllIsas)
+    if (isa <= best_isa()) found.push_back(isa);
+  return found;
+}
 
 /// Several threads and uneven ranges, handed out last first.
 class OddThreads final : public Parallel {

@@ -45,8 +45,11 @@ std::vector<TensorSpec> tensor_specs(const ModelConfig& config) {
   };
 
   std::vector<TensorSpec> specs;
-  specs.push_back({"backbone.embeddings.weight", table,
-                   {Init::Kind::kNormal, config.embedding_std}, true, false});
+  specs.push_back({"backbone.embeddings.weight",
+                   table,
+                   {Init::Kind::kNormal, config.embedding_std},
+                   true,
+                   false});
   for (int64_t layer = 0; layer < config.n_layer; ++layer) {
     specs.push_back(norm("backbone.layers." + std::to_string(layer) + ".norm.weight"));
     for (TensorSpec& tensor : config.mixer(layer).tensors(config.place(layer))) {

@@ -27,9 +27,9 @@ struct ModelConfig {
   const MixerSpec& mixer(int64_t layer) const;
 };
 
-/// Every parameter in the order of the forward pass, with the names of Hugging Face's mamba2 layout:
-/// backbone.embeddings.weight, backbone.layers.I.norm.weight, backbone.layers.I.mixer.*, backbone.norm_f.weight
-/// and, untied, lm_head.weight.
+/// Every parameter in the order of the forward pass, with the names of Hugging Face's mamba2
+/// layout: backbone.embeddings.weight, backbone.layers.I.norm.weight, backbone.layers.I.mixer.*,
+/// backbone.norm_f.weight and, untied, lm_head.weight.
 std::vector<TensorSpec> tensor_specs(const ModelConfig& config);
 
 /// "backbone.layers.3.mixer."
@@ -37,7 +37,8 @@ std::string mixer_prefix(int64_t layer);
 
 int64_t parameter_count(const ModelConfig& config);
 
-/// Floating-point operations of a forward pass for one token in a sequence of `length` (head included).
+/// Floating-point operations of a forward pass for one token in a sequence of `length` (head
+/// included).
 double forward_flops(const ModelConfig& config, int64_t length);
 
 }  // namespace adder::model

@@ -1,11 +1,12 @@
-// A model directory: config.json, model.safetensors (or shards with an index), and beside them a tokenizer and
-// generation_config.json. What Hugging Face's mamba2 can express is written in its layout to the letter;
-// anything else has model_type "adder" and holds Adder's own options.
+// A model directory: config.json, model.safetensors (or shards with an index), and beside them a
+// tokenizer and generation_config.json. What Hugging Face's mamba2 can express is written in its
+// layout to the letter; anything else has model_type "adder" and holds Adder's own options.
 #pragma once
 
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "adder/io/json.h"
@@ -22,13 +23,15 @@ ModelConfig config_from_json(const io::Json& json, const std::string& file);
 /// Hugging Face's layout when it can express `config`, else Adder's.
 io::Json config_to_json(const ModelConfig& config);
 
-/// Throws kUnsupported naming the option that Hugging Face's layout has no field for.
-io::Json config_to_hf(const ModelConfig& config);
+/// Reads config.json; `path` is the file.
+ModelConfig read_config(const std::filesystem::path& path);
 
 /// A model read from disk: weights stay memory-mapped while this lives.
 class ModelDirectory {
  public:
   /// Reads and checks: every tensor of the config is there with its shape, nothing unexpected is.
+  /// The older name backbone.embedding.weight is taken too; a stored copy of a tied head is
+  /// ignored.
   static ModelDirectory open(const std::filesystem::path& folder);
 
   const ModelConfig& config() const { return config_; }
@@ -42,10 +45,14 @@ class ModelDirectory {
   std::shared_ptr<const void> storage_;
 };
 
-/// Throws kShape when a tensor of `config` is missing from `weights`, has another shape, or is unknown.
+/// Throws kShape when a tensor of `config` is missing from `weights`, has another shape, is not
+/// f32, bf16 or f16, or is unknown. `source` (a file or folder) begins the error's place.
 void check_weights(const ModelConfig& config, const Weights& weights, const std::string& source);
 
-/// Writes config.json and model.safetensors, each atomically. Tied heads are stored once.
-void save_model(const std::filesystem::path& folder, const ModelConfig& config, const Weights& weights);
+/// Writes model.safetensors (shards with an index above 5 GB), then config.json, each atomically.
+/// Tied heads are stored once. Tensors are stored as they are, or as `dtype` (f32, bf16 or f16)
+/// except those that keep f32.
+void save_model(const std::filesystem::path& folder, const ModelConfig& config,
+                const Weights& weights, std::optional<DType> dtype = std::nullopt);
 
 }  // namespace adder::model

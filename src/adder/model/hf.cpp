@@ -1,5 +1,6 @@
 #include "adder/model/hf.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "adder/base/error.h"
@@ -53,8 +54,9 @@ void refuse_other_computations(const io::JsonView& root) {
 void check_heads(const io::JsonView& root, const ModelConfig& config, const Mamba2Spec& mixer) {
   const int64_t heads = root.at("num_heads").as_integer(1, 1 << 20);
   if (mixer.head_dim > (1 << 20) || heads * mixer.head_dim != mixer.expand * config.d_model) {
-    root.at("num_heads").fail("num_heads * head_dim = expand * hidden_size = " +
-                              std::to_string(mixer.expand * config.d_model));
+    root.at("num_heads")
+        .fail("num_heads * head_dim = expand * hidden_size = " +
+              std::to_string(mixer.expand * config.d_model));
   }
 }
 
@@ -90,30 +92,6 @@ ModelConfig read_fields(const io::JsonView& root) {
   return config;
 }
 
-[[noreturn]] void no_field(const char* option, const std::string& value) {
-  throw Error(ErrorKind::kUnsupported,
-              {.what = "Hugging Face's mamba2 layout cannot express this model",
-               .where = option,
-               .why = std::string(option) + " = " + value + " has no field there",
-               .next = "keep the model in Adder's own layout"});
-}
-
-const Mamba2Spec& expressible(const ModelConfig& config) {
-  for (const std::string& kind : config.layers) {
-    if (kind != "mamba2") no_field("layers", kind);
-  }
-  const auto& mixer = static_cast<const Mamba2Spec&>(config.mixers.at("mamba2"));
-  const auto s = mixer.sizes(config.d_model);
-  if (s.d_mlp != 0) no_field("mamba2.d_ssm", std::to_string(mixer.d_ssm));
-  if (mixer.gated_norm != "after") no_field("mamba2.gated_norm", mixer.gated_norm);
-  if (mixer.D_has_head_dim) no_field("mamba2.D_has_head_dim", "true");
-  if (mixer.learnable_init_states) no_field("mamba2.learnable_init_states", "true");
-  if (mixer.norm_eps != config.norm_eps) {
-    no_field("mamba2.norm_eps", "another value than norm_eps");
-  }
-  return mixer;
-}
-
 }  // namespace
 
 ModelConfig config_from_hf(const io::Json& json, const std::string& file) {
@@ -126,8 +104,32 @@ ModelConfig config_from_hf(const io::Json& json, const std::string& file) {
   }
 }
 
+std::optional<HfMisfit> hf_misfit(const ModelConfig& config) {
+  for (const std::string& kind : config.layers) {
+    if (kind != "mamba2") return HfMisfit{"layers", kind};
+  }
+  const auto& mixer = static_cast<const Mamba2Spec&>(config.mixers.at("mamba2"));
+  if (mixer.sizes(config.d_model).d_mlp != 0) {
+    return HfMisfit{"mamba2.d_ssm", std::to_string(mixer.d_ssm)};
+  }
+  if (mixer.gated_norm != "after") return HfMisfit{"mamba2.gated_norm", mixer.gated_norm};
+  if (mixer.D_has_head_dim) return HfMisfit{"mamba2.D_has_head_dim", "true"};
+  if (mixer.learnable_init_states) return HfMisfit{"mamba2.learnable_init_states", "true"};
+  if (mixer.norm_eps != config.norm_eps) {
+    return HfMisfit{"mamba2.norm_eps", "another value than norm_eps"};
+  }
+  return std::nullopt;
+}
+
 io::Json config_to_hf(const ModelConfig& config) {
-  const Mamba2Spec& mixer = expressible(config);
+  if (const auto misfit = hf_misfit(config)) {
+    throw Error(ErrorKind::kUnsupported,
+                {.what = "Hugging Face's mamba2 layout cannot express this model",
+                 .where = misfit->option,
+                 .why = misfit->option + " = " + misfit->value + " has no field there",
+                 .next = "keep the model in Adder's own layout"});
+  }
+  const auto& mixer = static_cast<const Mamba2Spec&>(config.mixers.at("mamba2"));
   io::Json json = {
       {"architectures", {"Mamba2ForCausalLM"}},
       {"model_type", "mamba2"},

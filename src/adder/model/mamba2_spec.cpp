@@ -27,7 +27,8 @@ void Mamba2Spec::describe(OptionVisitor& v) {
   v.field("d_ssm", d_ssm, "channels that pass the SSM, the rest is a gated MLP; 0: all");
   v.field("n_groups", n_groups, "groups of heads that share B and C");
   v.choice("gated_norm", gated_norm, kGatedNorms, "norm after the gate, before it, or none");
-  v.choice("norm_group", norm_group, kNormGroups, "norm statistics per group, or over all channels");
+  v.choice("norm_group", norm_group, kNormGroups,
+           "norm statistics per group, or over all channels");
   v.field("D_has_head_dim", D_has_head_dim, "a skip weight for each channel instead of each head");
   v.field("bias", bias, "bias of in_proj and out_proj");
   v.field("conv_bias", conv_bias, "bias of the convolution");

@@ -11,18 +11,19 @@ class Mamba2Spec final : public MixerSpec {
   int64_t d_conv = 4;
   int64_t expand = 2;
   int64_t head_dim = 64;
-  int64_t d_ssm = 0;        // channels that pass the SSM; 0: all of d_inner. The rest is a gated MLP
-  int64_t n_groups = 1;     // of B and C
-  std::string gated_norm = "after";   // "after" the gate (published), "before" it, or "none"
-  std::string norm_group = "group";   // "group": statistics per group of B and C; "full": over all of d_ssm
+  int64_t d_ssm = 0;     // channels that pass the SSM; 0: all of d_inner. The rest is a gated MLP
+  int64_t n_groups = 1;  // of B and C
+  std::string gated_norm = "after";  // "after" the gate (published), "before" it, or "none"
+  std::string norm_group =
+      "group";  // "group": statistics per group of B and C; "full": over all of d_ssm
   bool D_has_head_dim = false;
-  bool bias = false;        // of in_proj and out_proj
+  bool bias = false;  // of in_proj and out_proj
   bool conv_bias = true;
   bool learnable_init_states = false;
-  double conv_init = 0;     // > 0: conv weights uniform in +-conv_init; 0: +-1/sqrt(d_conv)
-  double A_min = 1, A_max = 16;                     // A starts uniform in here
+  double conv_init = 0;          // > 0: conv weights uniform in +-conv_init; 0: +-1/sqrt(d_conv)
+  double A_min = 1, A_max = 16;  // A starts uniform in here
   double dt_min = 1e-3, dt_max = 0.1, dt_init_floor = 1e-4;  // dt starts log-uniform in here
-  double dt_limit_min = 0, dt_limit_max = 1e300;    // clamp of Delta, after the softplus
+  double dt_limit_min = 0, dt_limit_max = 1e300;             // clamp of Delta, after the softplus
   int64_t chunk_size = 64;
   double norm_eps = 1e-5;
 
@@ -35,7 +36,8 @@ class Mamba2Spec final : public MixerSpec {
   double forward_flops(const LayerPlace& place, int64_t length) const override;
 
   /// Sizes that follow from the options. in_proj rows are
-  /// [z_mlp | x_mlp | z (d_ssm) | x (d_ssm) | B (n_groups d_state) | C (n_groups d_state) | dt (heads)].
+  /// [z_mlp | x_mlp | z (d_ssm) | x (d_ssm) | B (n_groups d_state) | C (n_groups d_state) | dt
+  /// (heads)].
   struct Sizes {
     int64_t d_inner, d_ssm, d_mlp, heads, conv_dim, in_proj;
   };

@@ -1,4 +1,5 @@
-// What a mixer is, as data: its options, its tensors, its state. `nn` and `infer` are two readings of it.
+// What a mixer is, as data: its options, its tensors, its state. `nn` and `infer` are two readings
+// of it.
 #pragma once
 
 #include <map>
@@ -39,7 +40,8 @@ class MixerSpec {
   /// Names are relative to the mixer: "in_proj.weight".
   virtual std::vector<TensorSpec> tensors(const LayerPlace& place) const = 0;
   virtual std::vector<StateSpec> states(const LayerPlace& place) const = 0;
-  /// Multiply-adds x 2 of the forward pass for one token in a sequence of `length`, matrix products included.
+  /// Multiply-adds x 2 of the forward pass for one token in a sequence of `length`, matrix products
+  /// included.
   virtual double forward_flops(const LayerPlace& place, int64_t length) const = 0;
 };
 

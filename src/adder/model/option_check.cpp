@@ -9,7 +9,9 @@
 namespace adder::model {
 namespace {
 
-std::string text_of(double value) { return to_text(OptionRef(&value)); }
+std::string text_of(double value) {
+  return to_text(OptionRef(&value));
+}
 
 }  // namespace
 
@@ -21,9 +23,8 @@ void fail_option(std::string_view key, const std::string& value, std::string why
 
 void require_within(std::string_view key, int64_t value, int64_t lowest, int64_t highest) {
   if (value >= lowest && value <= highest) return;
-  fail_option(
-      key, std::to_string(value),
-      "it must lie between " + std::to_string(lowest) + " and " + std::to_string(highest));
+  fail_option(key, std::to_string(value),
+              "it must lie between " + std::to_string(lowest) + " and " + std::to_string(highest));
 }
 
 void require_number(std::string_view key, double value, double lowest, double highest,

@@ -10,8 +10,8 @@
 namespace adder::model {
 namespace {
 
-/// Two uniform numbers of [0, 1) for one element: words 4i to 4i + 3 of the tensor's stream, so that
-/// each element can be drawn alone.
+/// Two uniform numbers of [0, 1) for one element: words 4i to 4i + 3 of the tensor's stream, so
+/// that each element can be drawn alone.
 struct Draw {
   double first, second;
 };
@@ -34,17 +34,21 @@ double log_uniform(double lo, double hi, double u) {
 
 double value(const Init& init, Draw u, int64_t column) {
   switch (init.kind) {
-    case Init::Kind::kConstant: return init.a;
+    case Init::Kind::kConstant:
+      return init.a;
     case Init::Kind::kNormal:  // Box-Muller; 1 - u is never 0
       return init.a * std::sqrt(-2.0 * std::log(1.0 - u.first)) *
              std::cos(2.0 * std::numbers::pi * u.second);
-    case Init::Kind::kUniform: return init.a + (init.b - init.a) * u.first;
-    case Init::Kind::kLogUniform: return std::log(init.a + (init.b - init.a) * u.first);
+    case Init::Kind::kUniform:
+      return init.a + (init.b - init.a) * u.first;
+    case Init::Kind::kLogUniform:
+      return std::log(init.a + (init.b - init.a) * u.first);
     case Init::Kind::kInverseSoftplusDt: {
       const double dt = std::max(log_uniform(init.a, init.b, u.first), init.c);
       return dt + std::log(-std::expm1(-dt));
     }
-    case Init::Kind::kLogArange: return std::log(static_cast<double>(column + 1));
+    case Init::Kind::kLogArange:
+      return std::log(static_cast<double>(column + 1));
   }
   return 0;
 }

@@ -20,12 +20,12 @@ std::string to_string(const Shape& shape);
 /// How a tensor is filled when training starts from nothing.
 struct Init {
   enum class Kind {
-    kConstant,     // every element a
-    kNormal,       // normal, mean 0, standard deviation a
-    kUniform,      // uniform in [a, b)
-    kLogUniform,   // log of a uniform sample of [a, b): A_log of Mamba-2
+    kConstant,           // every element a
+    kNormal,             // normal, mean 0, standard deviation a
+    kUniform,            // uniform in [a, b)
+    kLogUniform,         // log of a uniform sample of [a, b): A_log of Mamba-2
     kInverseSoftplusDt,  // softplus^-1(dt), dt log-uniform in [a, b), at least c: dt_bias of Mamba
-    kLogArange,    // log(1), log(2), ... along the last dimension: A_log of Mamba-1
+    kLogArange,          // log(1), log(2), ... along the last dimension: A_log of Mamba-1
   };
   Kind kind = Kind::kConstant;
   double a = 0, b = 0, c = 0;
@@ -35,8 +35,9 @@ struct TensorSpec {
   std::string name;  // as in the file: "backbone.layers.0.mixer.in_proj.weight"
   Shape shape;
   Init init;
-  bool decay = false;     // weight decay applies
-  bool keep_f32 = false;  // stays fp32 under bf16 compute (decays, biases, norms; mamba-core section 8)
+  bool decay = false;  // weight decay applies
+  bool keep_f32 =
+      false;  // stays fp32 under bf16 compute (decays, biases, norms; mamba-core section 8)
 };
 
 /// A borrowed tensor, dense and row-major.
@@ -46,8 +47,8 @@ struct TensorView {
   Shape shape;
 };
 
-/// Fills `out` (element_count(spec.shape) floats). A pure function of (spec, seed): the tensor's name chooses its
-/// random stream, so adding a layer does not change another's start.
+/// Fills `out` (element_count(spec.shape) floats). A pure function of (spec, seed): the tensor's
+/// name chooses its random stream, so adding a layer does not change another's start.
 void initialise(const TensorSpec& spec, uint64_t seed, float* out);
 
 }  // namespace adder::model

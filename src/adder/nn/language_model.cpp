@@ -68,7 +68,7 @@ const Tensor& LanguageModel::head() const {
 }
 
 Tensor LanguageModel::logits(const Tensor& hidden) const {
-  return linear(hidden, head());
+  return project(hidden, head());
 }
 
 LanguageModel::Loss LanguageModel::loss(const Tensor& hidden, const Tensor& targets, double z_loss,

@@ -30,7 +30,7 @@ Tensor Mamba2::forward(const Tensor& x, Context& context, State* carried) const 
   const int64_t batch = x.size(0), length = x.size(1);
   const int64_t heads = sizes_.heads, groups = spec_.n_groups, state = spec_.d_state;
 
-  const Tensor projected = linear(x, in_proj_, in_bias_);  // (batch, length, in_proj rows)
+  const Tensor projected = project(x, in_proj_, in_bias_);  // (batch, length, in_proj rows)
   const auto parts = projected.split_with_sizes(
       {sizes_.d_mlp, sizes_.d_mlp, sizes_.d_ssm, sizes_.conv_dim, heads}, -1);
   const Tensor &z_mlp = parts[0], &x_mlp = parts[1], &z = parts[2], &xBC = parts[3], &dt = parts[4];
@@ -67,7 +67,7 @@ Tensor Mamba2::forward(const Tensor& x, Context& context, State* carried) const 
 
   Tensor y = norm(scanned.reshape({batch, length, sizes_.d_ssm}), z);
   if (sizes_.d_mlp > 0) y = at::cat({at::silu(z_mlp) * x_mlp, y}, -1);
-  return linear(y, out_proj_, out_bias_);
+  return project(y, out_proj_, out_bias_);
 }
 
 Tensor Mamba2::norm(const Tensor& y, const Tensor& z) const {

@@ -65,7 +65,7 @@ std::tuple<Tensor, Tensor> linear_cross_entropy(const Tensor& x, const Tensor& w
                  0.0, reduction);
 }
 
-Tensor linear(const Tensor& x, const Tensor& weight, const OptionalTensor& bias) {
+Tensor project(const Tensor& x, const Tensor& weight, const OptionalTensor& bias) {
   const auto type = x.scalar_type();
   return at::linear(x, weight.to(type), bias ? OptionalTensor(bias->to(type)) : std::nullopt);
 }

@@ -42,6 +42,6 @@ std::tuple<Tensor, Tensor> linear_cross_entropy(const Tensor& x, const Tensor& w
                                                 double label_smoothing, const char* reduction);
 
 /// x W^T + bias in the type of x: parameters are cast where they are used.
-Tensor linear(const Tensor& x, const Tensor& weight, const OptionalTensor& bias = std::nullopt);
+Tensor project(const Tensor& x, const Tensor& weight, const OptionalTensor& bias = std::nullopt);
 
 }  // namespace adder::nn

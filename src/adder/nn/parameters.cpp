@@ -1,6 +1,7 @@
 #include "adder/nn/parameters.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include "adder/base/error.h"
 
@@ -52,7 +53,7 @@ const Tensor& Parameters::at(const std::string& name) const {
 }
 
 void Parameters::load(const model::Weights& weights) {
-  const at::NoGradGuard no_grad;
+  const c10::NoGradGuard no_grad;
   for (const auto& [name, view] : weights) {
     const Tensor& mine = at(name);
     const Tensor theirs = borrow(view);

@@ -114,7 +114,7 @@ ADDER_INLINE void store_n(bf16* to, vf value, int64_t n) {
 #if defined(__AVX512F__)
 ADDER_INLINE vf load(const f16* from) {
   return reinterpret_cast<vf>(
-      _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))));
+      _mm512_maskz_cvtph_ps(0xffff, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))));
 }
 ADDER_INLINE float widen(f16 value) {
   return _cvtsh_ss(value.bits);
@@ -221,6 +221,27 @@ ADDER_INLINE vf sigmoid(vf x) {
 }
 ADDER_INLINE vf silu(vf x) {
   return x * sigmoid(x);
+}
+/// d silu(x) / dx
+ADDER_INLINE vf silu_slope(vf x) {
+  const vf s = sigmoid(x);
+  return s * (1.0f + x * (1.0f - s));
+}
+
+/// log(1 + e^x), and x itself beyond 20. log(1 + u) = 2 artanh(u / (2 + u)) for u = e^-|x| <= 1: the series
+/// in (1/3)^2 has converged after nine terms, and small results keep their relative precision.
+ADDER_INLINE vf softplus(vf x) {
+  const vf u = exp(x < 0.0f ? x : -x);
+  const vf s = u / (2.0f + u), s2 = s * s;
+  vf series = s2 * (1.0f / 17) + 1.0f / 15;
+  series = series * s2 + 1.0f / 13;
+  series = series * s2 + 1.0f / 11;
+  series = series * s2 + 1.0f / 9;
+  series = series * s2 + 1.0f / 7;
+  series = series * s2 + 1.0f / 5;
+  series = series * s2 + 1.0f / 3;
+  const vf log1p = 2.0f * s + 2.0f * s * (s2 * series);
+  return x > 20.0f ? x : (x > 0.0f ? x : vf{}) + log1p;
 }
 
 }  // namespace adder::kernels::ADDER_ISA

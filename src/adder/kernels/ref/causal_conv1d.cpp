@@ -9,7 +9,8 @@ namespace {
 
 constexpr int64_t kPadding = -1;
 
-/// One row's documents: where the document of each token starts, and what final_state is taken from.
+/// One row's documents: where the document of each token starts, and what final_state is taken
+/// from.
 struct Documents {
   std::vector<int64_t> start;  // of each token's document; kPadding where seq_idx < 0
   int64_t end = 0;             // one past the row's last real token; 0 when there is none
@@ -44,8 +45,11 @@ std::vector<T> extended_row(const Conv1dInputs& in, int64_t b, int64_t c) {
   return values;
 }
 
-/// Whether time tau belongs to the document that starts at `start`: times before the row belong to the first.
-bool in_document(int64_t tau, int64_t start) { return tau >= start || (tau < 0 && start == 0); }
+/// Whether time tau belongs to the document that starts at `start`: times before the row belong to
+/// the first.
+bool in_document(int64_t tau, int64_t start) {
+  return tau >= start || (tau < 0 && start == 0);
+}
 
 template <typename T>
 T convolve(const Conv1dInputs& in, const std::vector<T>& row, int64_t c, int64_t t, int64_t start) {

@@ -46,12 +46,11 @@ void cross_entropy_rows(const View<2>& logits, const View<1>& target, const View
       continue;
     }
     const Scores<T> scores = scores_of<T>(logits, row, options.softcap);
-    T mean = 0;
-    for (const T s : scores.s) mean += s / static_cast<T>(vocab);
-    set(nll,
-        scores.lse - (1 - smoothing) * scores.s[label] - smoothing * mean +
-            static_cast<T>(options.z_loss) * scores.lse * scores.lse,
-        row);
+    T loss = scores.lse - (1 - smoothing) * scores.s[label] +
+             static_cast<T>(options.z_loss) * scores.lse * scores.lse;
+    for (int64_t j = 0; j < vocab && smoothing > 0; ++j)
+      loss -= smoothing * scores.s[j] / static_cast<T>(vocab);
+    set(nll, loss, row);
   }
 }
 

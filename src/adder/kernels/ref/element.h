@@ -1,5 +1,5 @@
-// One element of a View, read or written as T whatever the View's dtype: what the plain loops of ref/ stand
-// on. Slow on purpose; results are rounded once, on the way out.
+// One element of a View, read or written as T whatever the View's dtype: what the plain loops of
+// ref/ stand on. Slow on purpose; results are rounded once, on the way out.
 #pragma once
 
 #include <cmath>
@@ -21,12 +21,18 @@ template <typename T, int Rank, typename... Index>
 T get(const View<Rank>& view, Index... index) {
   const int64_t i = offset_of(view, index...);
   switch (view.dtype) {
-    case DType::f64: return static_cast<T>(view.template as<double>()[i]);
-    case DType::f32: return static_cast<T>(view.template as<float>()[i]);
-    case DType::bf16: return static_cast<T>(to_float(view.template as<bf16>()[i]));
-    case DType::f16: return static_cast<T>(to_float(view.template as<f16>()[i]));
-    case DType::i64: return static_cast<T>(view.template as<int64_t>()[i]);
-    default: return static_cast<T>(view.template as<int32_t>()[i]);
+    case DType::f64:
+      return static_cast<T>(view.template as<double>()[i]);
+    case DType::f32:
+      return static_cast<T>(view.template as<float>()[i]);
+    case DType::bf16:
+      return static_cast<T>(to_float(view.template as<bf16>()[i]));
+    case DType::f16:
+      return static_cast<T>(to_float(view.template as<f16>()[i]));
+    case DType::i64:
+      return static_cast<T>(view.template as<int64_t>()[i]);
+    default:
+      return static_cast<T>(view.template as<int32_t>()[i]);
   }
 }
 
@@ -36,10 +42,18 @@ void set(const View<Rank>& view, T value, Index... index) {
   if (!view.given()) return;
   const int64_t i = offset_of(view, index...);
   switch (view.dtype) {
-    case DType::f64: view.template as<double>()[i] = static_cast<double>(value); break;
-    case DType::bf16: view.template as<bf16>()[i] = to_bf16(static_cast<float>(value)); break;
-    case DType::f16: view.template as<f16>()[i] = to_f16(static_cast<float>(value)); break;
-    default: view.template as<float>()[i] = static_cast<float>(value); break;
+    case DType::f64:
+      view.template as<double>()[i] = static_cast<double>(value);
+      break;
+    case DType::bf16:
+      view.template as<bf16>()[i] = to_bf16(static_cast<float>(value));
+      break;
+    case DType::f16:
+      view.template as<f16>()[i] = to_f16(static_cast<float>(value));
+      break;
+    default:
+      view.template as<float>()[i] = static_cast<float>(value);
+      break;
   }
 }
 

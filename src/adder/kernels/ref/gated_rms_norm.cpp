@@ -86,7 +86,8 @@ void gated_rms_norm_backward(const GatedRmsNormInputs& in, const GatedRmsNormGra
 
 template void gated_rms_norm<float>(const GatedRmsNormInputs&, const View<2>&);
 template void gated_rms_norm<double>(const GatedRmsNormInputs&, const View<2>&);
-template void gated_rms_norm_backward<float>(const GatedRmsNormInputs&, const GatedRmsNormGradients&);
+template void gated_rms_norm_backward<float>(const GatedRmsNormInputs&,
+                                             const GatedRmsNormGradients&);
 template void gated_rms_norm_backward<double>(const GatedRmsNormInputs&,
                                               const GatedRmsNormGradients&);
 

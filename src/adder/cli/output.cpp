@@ -1,0 +1,87 @@
+#include "adder/cli/output.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace adder::cli {
+namespace {
+
+Bar* current_bar = nullptr;
+
+bool colour_on_stderr() {
+  const char* no_color = std::getenv("NO_COLOR");
+  const char* term = std::getenv("TERM");
+  const bool dumb = term != nullptr && std::strcmp(term, "dumb") == 0;
+  return isatty(2) == 1 && (no_color == nullptr || *no_color == 0) && !dumb;
+}
+
+}  // namespace
+
+void print(std::string_view bytes) {
+  if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) == bytes.size() && std::fflush(stdout) == 0)
+    return;
+  if (errno == EPIPE) throw StdoutClosed{};
+  throw Error(ErrorKind::kIo, {.what = "cannot write the output",
+                               .where = "standard output",
+                               .why = std::strerror(errno)});
+}
+
+void print_json(const io::Json& value) {
+  print(value.dump(-1, ' ', false, io::Json::error_handler_t::replace) + "\n");
+}
+
+void say(std::string_view line) {
+  if (current_bar != nullptr) current_bar->clear();
+  const std::string text = std::string(line) + "\n";
+  std::fwrite(text.data(), 1, text.size(), stderr);
+}
+
+void print_error(const ErrorText& text, ErrorKind kind, bool json) {
+  const bool colour = colour_on_stderr();
+  std::string out = colour ? "\x1b[1;31merror:\x1b[0m " : "error: ";
+  out += text.what;
+  if (!text.where.empty()) out += "\n  where: " + text.where;
+  if (!text.why.empty()) out += "\n  why:   " + text.why;
+  if (!text.next.empty()) out += "\n  next:  " + text.next;
+  say(out);
+  if (!json) return;
+  print_json({{"error",
+               {{"kind", to_string(kind)},
+                {"what", text.what},
+                {"where", text.where},
+                {"why", text.why},
+                {"next", text.next}}}});
+}
+
+Bar::Bar(std::string title, int64_t total, std::string unit)
+    : progress_(ProgressTarget::of(stderr), std::move(title), total, std::move(unit)) {
+  current_bar = this;
+}
+
+Bar::~Bar() { current_bar = nullptr; }
+
+std::string short_number(double value) {
+  constexpr const char* kSuffix[] = {"", " k", " M", " G", " T", " P", " E"};
+  std::size_t power = 0;
+  while (std::abs(value) >= 999.5 && power + 1 < std::size(kSuffix)) {
+    value /= 1000;
+    ++power;
+  }
+  return fmt::format("{:.{}f}{}", value, power == 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2,
+                     kSuffix[power]);
+}
+
+std::string short_bytes(double bytes) {
+  std::string text = short_number(bytes);
+  return text + (text.find(' ') == std::string::npos ? " B" : "B");
+}
+
+std::string fixed(double value, int decimals) { return fmt::format("{:.{}f}", value, decimals); }
+
+}  // namespace adder::cli

@@ -1,0 +1,43 @@
+#include "adder/cli/train_library.h"
+
+#include <dlfcn.h>
+
+#include <filesystem>
+
+#include "adder/base/error.h"
+
+namespace adder::cli {
+
+std::string train_library_path() {
+  Dl_info here{};
+  const auto* self = reinterpret_cast<const void*>(&train_library_path);
+  if (dladdr(self, &here) == 0 || here.dli_fname == nullptr) return "libadder_train.so";
+  return (std::filesystem::path(here.dli_fname).parent_path() / "libadder_train.so").string();
+}
+
+VerbFunction train_verb(std::string_view name) {
+  const std::string path = train_library_path();
+  const auto fail = [&](const std::string& why, const std::string& next) {
+    throw Error(ErrorKind::kUnsupported,
+                {.what = "adder " + std::string(name) + " stands on LibTorch, which this build lacks",
+                 .where = path,
+                 .why = why,
+                 .next = next});
+  };
+  if (!std::filesystem::exists(path)) {
+    fail("the library is not there: built with -DADDER_TORCH=OFF, or not installed",
+         "run scripts/build, which fetches LibTorch and builds all");
+  }
+  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
+  if (library == nullptr) {
+    fail(dlerror(), "run scripts/build again; `adder doctor` says what is found");
+  }
+  const auto* table = static_cast<const TrainVerb*>(dlsym(library, kTrainVerbsSymbol));
+  if (table == nullptr) fail(dlerror(), "it is of another version: run scripts/build again");
+  for (; table->name != nullptr; ++table) {
+    if (name == table->name) return table->run;
+  }
+  throw Error(ErrorKind::kInternal, {.what = "no verb " + std::string(name), .where = path});
+}
+
+}  // namespace adder::cli

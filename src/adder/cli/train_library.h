@@ -1,0 +1,25 @@
+// libadder_train.so: the verbs that stand on LibTorch. It is opened when one of them runs.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "adder/cli/verbs.h"
+
+namespace adder::cli {
+
+/// What libadder_train.so exports under the name adder_train_verbs: its verbs, ended by an empty name.
+struct TrainVerb {
+  const char* name;
+  VerbFunction run;
+};
+inline constexpr const char* kTrainVerbsSymbol = "adder_train_verbs";
+
+/// Opens the library beside libadder.so (once). Throws kUnsupported when it is not there or does not
+/// load.
+VerbFunction train_verb(std::string_view name);
+
+/// Where it is looked for.
+std::string train_library_path();
+
+}  // namespace adder::cli

@@ -1,0 +1,266 @@
+#include "adder/infer/mamba2.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "adder/infer/small_tensor.h"
+#include "adder/kernels/causal_conv1d.h"
+#include "adder/kernels/gated_rms_norm.h"
+#include "adder/kernels/linear.h"
+#include "adder/kernels/ssd.h"
+#include "adder/model/mamba2_spec.h"
+
+namespace adder::infer {
+namespace {
+
+using kernels::dense;
+using kernels::View;
+
+constexpr int64_t kConvState = 0, kSsmState = 1;
+
+/// Rows of `width` floats that stand `stride` apart.
+View<2> rows(const float* data, int64_t count, int64_t width, int64_t stride) {
+  return {const_cast<float*>(data), DType::f32, {count, width}, {stride, 1}};
+}
+
+View<1> vector(const SmallTensor& tensor, int64_t size) {
+  return dense<1>(tensor.view_data(), DType::f32, {size});
+}
+
+View<2> matrix(const model::TensorView& tensor) {
+  return dense<2>(tensor.data, tensor.dtype, {tensor.shape[0], tensor.shape[1]});
+}
+
+class Mamba2 final : public Mixer {
+ public:
+  Mamba2(const model::ModelConfig& config, int64_t layer, const model::Weights& weights)
+      : spec_(static_cast<const model::Mamba2Spec&>(config.mixer(layer))),
+        size_(spec_.sizes(config.d_model)),
+        d_model_(config.d_model),
+        layer_(layer) {
+    const std::string prefix = model::mixer_prefix(layer);
+    const auto small = [&](const char* name) {
+      const auto found = weights.find(prefix + name);
+      return found == weights.end() ? SmallTensor() : SmallTensor(found->second);
+    };
+    in_proj_ = weights.at(prefix + "in_proj.weight");
+    out_proj_ = weights.at(prefix + "out_proj.weight");
+    in_bias_ = small("in_proj.bias");
+    out_bias_ = small("out_proj.bias");
+    conv_weight_ = small("conv1d.weight");
+    conv_bias_ = small("conv1d.bias");
+    dt_bias_ = small("dt_bias");
+    A_log_ = small("A_log");
+    D_ = small("D");
+    norm_ = small("norm.weight");
+    init_states_ = small("init_states");
+  }
+
+  void prefill(const float* x, int64_t length, State& state, float* y, Arena& arena,
+               const Parallel& parallel) const override {
+    Scratch s = project(x, length, arena, parallel);
+    convolve(s, length, state, arena, parallel);
+    scan(s, length, state, arena, parallel);
+    finish(s, length, y, parallel);
+  }
+
+  void step(const float* x, std::span<State* const> states, float* y, Arena& arena,
+            const Parallel& parallel) const override {
+    const auto count = static_cast<int64_t>(states.size());
+    const Scratch s = project(x, count, arena, parallel);
+    if (count < parallel.threads()) {
+      for (int64_t row = 0; row < count; ++row) step_row(s, row, *states[row], parallel);
+    } else {
+      parallel.run(count, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin; row < end; ++row) step_row(s, row, *states[row], Serial());
+      });
+    }
+    finish(s, count, y, parallel);
+  }
+
+  void start(State& state) const override {
+    if (!init_states_.given()) return;
+    std::copy_n(init_states_.data(), size_.heads * spec_.head_dim * spec_.d_state,
+                state.array(layer_, kSsmState));
+  }
+
+ private:
+  /// What a pass keeps, a row for each token.
+  struct Scratch {
+    float* projected;  // (rows, in_proj): [z_mlp | x_mlp | z | xBC | dt]
+    float* xBC;        // (rows, conv_dim): after the convolution
+    float* scanned;    // (rows, d_ssm): output of the scan
+    float* gated;      // (rows, d_inner): [mlp | normed]; without a norm the scan writes here
+    float* A;          // (heads)
+  };
+
+  bool has_norm() const { return norm_.given(); }
+  const float* z(const Scratch& s) const { return s.projected + 2 * size_.d_mlp; }
+  const float* conv_input(const Scratch& s) const { return z(s) + size_.d_ssm; }
+  const float* dt(const Scratch& s) const { return conv_input(s) + size_.conv_dim; }
+  int64_t B_offset() const { return size_.d_ssm; }
+  int64_t C_offset() const { return size_.d_ssm + spec_.n_groups * spec_.d_state; }
+
+  Scratch project(const float* x, int64_t count, Arena& arena, const Parallel& parallel) const {
+    Scratch s{};
+    s.projected = arena.take(count * size_.in_proj);
+    s.xBC = arena.take(count * size_.conv_dim);
+    s.gated = arena.take(count * size_.d_inner);
+    s.scanned = has_norm() ? arena.take(count * size_.d_ssm) : s.gated + size_.d_mlp;
+    s.A = arena.take(size_.heads);
+    for (int64_t h = 0; h < size_.heads; ++h) s.A[h] = -std::exp(A_log_.data()[h]);
+    kernels::linear(rows(x, count, d_model_, d_model_), matrix(in_proj_),
+                    vector(in_bias_, size_.in_proj),
+                    rows(s.projected, count, size_.in_proj, size_.in_proj), parallel);
+    return s;
+  }
+
+  int64_t scanned_stride() const { return has_norm() ? size_.d_ssm : size_.d_inner; }
+
+  void convolve(const Scratch& s, int64_t length, State& state, Arena& arena,
+                const Parallel& parallel) const {
+    const int64_t taps = spec_.d_conv - 1, width = size_.conv_dim;
+    const Arena::Scope scope(arena);
+    float* kept = arena.take(taps * width);
+    kernels::Conv1dInputs in;
+    in.x = {const_cast<float*>(conv_input(s)),
+            DType::f32,
+            {1, length, width},
+            {length * size_.in_proj, size_.in_proj, 1}};
+    in.weight = dense<2>(conv_weight_.view_data(), DType::f32, {width, spec_.d_conv});
+    in.bias = vector(conv_bias_, width);
+    in.silu = true;
+    kernels::Conv1dOutputs out;
+    out.y = dense<3>(s.xBC, DType::f32, {1, length, width});
+    if (taps > 0) {
+      in.initial_state = dense<3>(state.array(layer_, kConvState), DType::f32, {1, taps, width});
+      out.final_state = dense<3>(kept, DType::f32, {1, taps, width});
+    }
+    kernels::causal_conv1d(in, out, parallel);
+    std::copy_n(kept, taps * width, state.array(layer_, kConvState));
+  }
+
+  /// The part of a row of B or C, as (1, length, groups, d_state).
+  View<4> groups(const float* data, int64_t length) const {
+    return {const_cast<float*>(data),
+            DType::f32,
+            {1, length, spec_.n_groups, spec_.d_state},
+            {length * size_.conv_dim, size_.conv_dim, spec_.d_state, 1}};
+  }
+  View<4> heads(const float* data, int64_t length, int64_t stride) const {
+    return {const_cast<float*>(data),
+            DType::f32,
+            {1, length, size_.heads, spec_.head_dim},
+            {length * stride, stride, spec_.head_dim, 1}};
+  }
+  View<2> skip() const {
+    return dense<2>(D_.view_data(), DType::f32,
+                    {size_.heads, spec_.D_has_head_dim ? spec_.head_dim : 1});
+  }
+
+  void scan(const Scratch& s, int64_t length, State& state, Arena& arena,
+            const Parallel& parallel) const {
+    const std::array<int64_t, 4> shape = {1, size_.heads, spec_.head_dim, spec_.d_state};
+    const int64_t count = size_.heads * spec_.head_dim * spec_.d_state;
+    const Arena::Scope scope(arena);
+    float* kept = arena.take(count);
+    kernels::SsdInputs in;
+    in.x = heads(s.xBC, length, size_.conv_dim);
+    in.dt = {const_cast<float*>(dt(s)),
+             DType::f32,
+             {1, length, size_.heads},
+             {length * size_.in_proj, size_.in_proj, 1}};
+    in.A = dense<1>(s.A, DType::f32, {size_.heads});
+    in.B = groups(s.xBC + B_offset(), length);
+    in.C = groups(s.xBC + C_offset(), length);
+    in.D = skip();
+    if (!has_norm()) in.z = heads(z(s), length, size_.in_proj);
+    in.dt_bias = vector(dt_bias_, size_.heads);
+    in.initial_state = dense<4>(state.array(layer_, kSsmState), DType::f32, shape);
+    in.dt_min = spec_.dt_limit_min;
+    in.dt_max = spec_.dt_limit_max;
+    in.chunk_size = spec_.chunk_size;
+    kernels::ssd(in,
+                 {heads(s.scanned, length, scanned_stride()), dense<4>(kept, DType::f32, shape)},
+                 parallel);
+    std::copy_n(kept, count, state.array(layer_, kSsmState));
+  }
+
+  void step_row(const Scratch& s, int64_t row, State& state, const Parallel& parallel) const {
+    const int64_t width = size_.conv_dim;
+    const int64_t projected = row * size_.in_proj;
+    float* xBC = s.xBC + row * width;
+    kernels::Conv1dUpdate conv;
+    conv.state =
+        dense<3>(state.array(layer_, kConvState), DType::f32, {1, spec_.d_conv - 1, width});
+    conv.x = rows(conv_input(s) + projected, 1, width, width);
+    conv.weight = dense<2>(conv_weight_.view_data(), DType::f32, {width, spec_.d_conv});
+    conv.bias = vector(conv_bias_, width);
+    conv.y = rows(xBC, 1, width, width);
+    conv.silu = true;
+    kernels::causal_conv1d_update(conv, parallel);
+
+    const auto of_heads = [&](const float* data) {
+      return dense<3>(const_cast<float*>(data), DType::f32, {1, size_.heads, spec_.head_dim});
+    };
+    const auto of_groups = [&](const float* data) {
+      return dense<3>(const_cast<float*>(data), DType::f32, {1, spec_.n_groups, spec_.d_state});
+    };
+    kernels::SsdUpdate ssd;
+    ssd.state = dense<4>(state.array(layer_, kSsmState), DType::f32,
+                         {1, size_.heads, spec_.head_dim, spec_.d_state});
+    ssd.x = of_heads(xBC);
+    ssd.dt = rows(dt(s) + projected, 1, size_.heads, size_.heads);
+    ssd.A = dense<1>(s.A, DType::f32, {size_.heads});
+    ssd.B = of_groups(xBC + B_offset());
+    ssd.C = of_groups(xBC + C_offset());
+    ssd.D = skip();
+    if (!has_norm()) ssd.z = of_heads(z(s) + projected);
+    ssd.dt_bias = vector(dt_bias_, size_.heads);
+    ssd.y = of_heads(s.scanned + row * scanned_stride());
+    ssd.dt_min = spec_.dt_limit_min;
+    ssd.dt_max = spec_.dt_limit_max;
+    kernels::ssd_update(ssd, parallel);
+  }
+
+  /// Gated norm, the gated MLP of the channels that pass no SSM, output projection.
+  void finish(const Scratch& s, int64_t count, float* y, const Parallel& parallel) const {
+    if (has_norm()) {
+      kernels::GatedRmsNormInputs in;
+      in.x = rows(s.scanned, count, size_.d_ssm, size_.d_ssm);
+      in.weight = vector(norm_, size_.d_ssm);
+      in.z = rows(z(s), count, size_.d_ssm, size_.in_proj);
+      in.eps = spec_.norm_eps;
+      in.group_size = spec_.norm_group == "full" ? size_.d_ssm : size_.d_ssm / spec_.n_groups;
+      in.norm_before_gate = spec_.gated_norm == "before";
+      kernels::gated_rms_norm(in, rows(s.gated + size_.d_mlp, count, size_.d_ssm, size_.d_inner),
+                              parallel);
+    }
+    for (int64_t row = 0; row < count; ++row) {
+      const float* gate = s.projected + row * size_.in_proj;
+      float* out = s.gated + row * size_.d_inner;
+      for (int64_t i = 0; i < size_.d_mlp; ++i) {
+        out[i] = gate[i] / (1 + std::exp(-gate[i])) * gate[size_.d_mlp + i];
+      }
+    }
+    kernels::linear(rows(s.gated, count, size_.d_inner, size_.d_inner), matrix(out_proj_),
+                    vector(out_bias_, d_model_), rows(y, count, d_model_, d_model_), parallel);
+  }
+
+  model::Mamba2Spec spec_;
+  model::Mamba2Spec::Sizes size_;
+  int64_t d_model_;
+  int64_t layer_;
+  model::TensorView in_proj_, out_proj_;
+  SmallTensor in_bias_, out_bias_, conv_weight_, conv_bias_, dt_bias_, A_log_, D_, norm_,
+      init_states_;
+};
+
+}  // namespace
+
+std::unique_ptr<Mixer> make_mamba2(const model::ModelConfig& config, int64_t layer,
+                                   const model::Weights& weights) {
+  return std::make_unique<Mamba2>(config, layer, weights);
+}
+
+}  // namespace adder::infer

@@ -1,0 +1,141 @@
+#include "adder/infer/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "adder/base/error.h"
+
+namespace adder::infer {
+namespace {
+
+bool likelier(const Sampler::Choice& a, const Sampler::Choice& b) {
+  return a.probability != b.probability ? a.probability > b.probability : a.id < b.id;
+}
+bool less_likely(const Sampler::Choice& a, const Sampler::Choice& b) { return likelier(b, a); }
+
+void require(bool good, const char* option, double value, const char* why) {
+  if (good) return;
+  throw Error(ErrorKind::kConfig,
+              {.what = std::string(option) + " = " + to_text(OptionRef(&value)) + " does not fit",
+               .where = option,
+               .why = why});
+}
+
+}  // namespace
+
+void SamplerOptions::describe(OptionVisitor& v) {
+  v.field("temperature", temperature, "divides the logits; 0: always the most likely token");
+  v.field("top_k", top_k, "draw from this many most likely tokens; 0: all");
+  v.field("top_p", top_p, "draw from the fewest most likely tokens that hold this probability; 1: all");
+  v.field("min_p", min_p, "leave out tokens below this times the best probability; 0: none");
+  v.field("repetition_penalty", repetition_penalty, "weakens tokens that occurred; 1: off");
+  v.field("seed", seed, "of the random draws");
+}
+
+void SamplerOptions::check() const {
+  require(std::isfinite(temperature) && temperature >= 0, "temperature", temperature,
+          "it must be 0 or more");
+  require(top_k >= 0, "top_k", static_cast<double>(top_k), "it must be 0 or more");
+  require(top_p > 0 && top_p <= 1, "top_p", top_p, "it must be above 0 and at most 1");
+  require(min_p >= 0 && min_p <= 1, "min_p", min_p, "it must lie between 0 and 1");
+  require(std::isfinite(repetition_penalty) && repetition_penalty > 0, "repetition_penalty",
+          repetition_penalty, "it must be above 0");
+}
+
+Sampler::Sampler(const SamplerOptions& options, int64_t limit)
+    : options_(options),
+      limit_(limit),
+      rng_(static_cast<uint64_t>(options.seed), stream_of("sampler")) {
+  options_.check();
+}
+
+void Sampler::collect(std::span<const float> logits, std::span<const int32_t> history) {
+  const auto size = static_cast<int64_t>(logits.size());
+  const int64_t count = limit_ > 0 ? std::min(limit_, size) : size;
+  choices_.clear();
+  for (int64_t id = 0; id < count; ++id) {
+    const float logit = logits[static_cast<std::size_t>(id)];
+    if (std::isnan(logit) || logit == INFINITY) {
+      throw Error(ErrorKind::kNumeric,
+                  {.what = "the logit of token " + std::to_string(id) + " is not a number",
+                   .why = "the model's weights or its state hold values that are not finite"});
+    }
+    choices_.push_back({static_cast<int32_t>(id), logit});
+  }
+  if (options_.repetition_penalty != 1) penalise(history);
+  std::erase_if(choices_, [](const Choice& c) { return c.probability == -INFINITY; });
+  if (choices_.empty()) {
+    throw Error(ErrorKind::kNumeric, {.what = "no token has a chance to come next"});
+  }
+}
+
+/// choices_[id] is still the token `id`. A token counts once, however often it occurred.
+void Sampler::penalise(std::span<const int32_t> history) {
+  std::vector<bool> seen(choices_.size());
+  for (const int32_t id : history) {
+    const auto at = static_cast<std::size_t>(id);
+    if (id < 0 || at >= seen.size() || seen[at]) continue;
+    seen[at] = true;
+    double& logit = choices_[at].probability;
+    logit = logit > 0 ? logit / options_.repetition_penalty : logit * options_.repetition_penalty;
+  }
+}
+
+void Sampler::keep_likeliest(int64_t count) {
+  const auto keep = std::min(static_cast<std::size_t>(count), choices_.size());
+  const auto end = choices_.begin() + static_cast<std::ptrdiff_t>(keep);
+  std::partial_sort(choices_.begin(), end, choices_.end(), likelier);
+  choices_.resize(keep);
+}
+
+/// The likeliest come off a heap one by one, so that a small part of a large vocabulary costs little.
+void Sampler::keep_mass(double mass) {
+  const double top = std::max_element(choices_.begin(), choices_.end(), less_likely)->probability;
+  double total = 0;
+  for (const Choice& choice : choices_) total += std::exp(choice.probability - top);
+  std::make_heap(choices_.begin(), choices_.end(), less_likely);
+  auto end = choices_.end();
+  double held = 0;
+  while (end != choices_.begin() && held < mass * total) {
+    std::pop_heap(choices_.begin(), end, less_likely);
+    --end;
+    held += std::exp(end->probability - top);
+  }
+  choices_.erase(choices_.begin(), end);
+  std::reverse(choices_.begin(), choices_.end());
+}
+
+std::span<const Sampler::Choice> Sampler::distribution(std::span<const float> logits,
+                                                       std::span<const int32_t> history) {
+  collect(logits, history);
+  if (options_.temperature == 0) {
+    keep_likeliest(1);
+    choices_[0].probability = 1;
+    return choices_;
+  }
+  for (Choice& choice : choices_) choice.probability /= options_.temperature;
+  if (options_.top_k > 0) keep_likeliest(options_.top_k);
+  if (options_.top_p < 1) keep_mass(options_.top_p);
+  const double top = std::max_element(choices_.begin(), choices_.end(), less_likely)->probability;
+  for (Choice& choice : choices_) choice.probability = std::exp(choice.probability - top);
+  if (options_.min_p > 0) {  // the most likely has 1 here
+    std::erase_if(choices_, [&](const Choice& c) { return c.probability < options_.min_p; });
+  }
+  double total = 0;
+  for (const Choice& choice : choices_) total += choice.probability;
+  for (Choice& choice : choices_) choice.probability /= total;
+  return choices_;
+}
+
+int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> history) {
+  const std::span<const Choice> choices = distribution(logits, history);
+  if (choices.size() == 1) return choices[0].id;
+  double u = rng_.uniform();
+  for (const Choice& choice : choices) {
+    u -= choice.probability;
+    if (u < 0) return choice.id;
+  }
+  return choices.back().id;  // the probabilities added up to a little less than 1
+}
+
+}  // namespace adder::infer

@@ -1,0 +1,30 @@
+// Norm weights, biases, decays: small tensors that kernels take as f32.
+#pragma once
+
+#include <vector>
+
+#include "adder/model/directory.h"
+
+namespace adder::infer {
+
+/// Borrowed where it is f32 already (a trainer's values stay in sight), else copied once.
+class SmallTensor {
+ public:
+  SmallTensor() = default;  // not given
+  explicit SmallTensor(const model::TensorView& tensor);
+  SmallTensor(const SmallTensor&) = delete;
+  SmallTensor& operator=(const SmallTensor&) = delete;
+  SmallTensor(SmallTensor&&) = default;
+  SmallTensor& operator=(SmallTensor&&) = default;
+
+  bool given() const { return data_ != nullptr; }
+  const float* data() const { return data_; }
+  /// Views want a mutable pointer; kernels do not write their inputs.
+  float* view_data() const { return const_cast<float*>(data_); }
+
+ private:
+  const float* data_ = nullptr;
+  std::vector<float> copy_;
+};
+
+}  // namespace adder::infer

@@ -1,0 +1,43 @@
+// What the tests of operators share: calls by name, random tensors, gradients against finite
+// differences.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace adder::ops {
+
+using TensorFunction = std::function<std::vector<at::Tensor>(const std::vector<at::Tensor>&)>;
+
+/// Standard normal, a pure function of the seed.
+at::Tensor random_tensor(at::IntArrayRef sizes, uint64_t seed, at::ScalarType type = at::kDouble);
+
+/// Largest |a - b| over the largest |b|.
+double relative_error(const at::Tensor& a, const at::Tensor& b);
+
+/// For each input: |<gradient, v> - (L(x + hv) - L(x - hv)) / 2h| relative to the larger of the
+/// two, along a random direction v, where L is a random projection of all floating outputs. Inputs
+/// are double. Returns the worst.
+double gradient_error(const TensorFunction& function, std::vector<at::Tensor> inputs);
+
+/// Gradients of the same projection for each input.
+std::vector<at::Tensor> gradients_of(const TensorFunction& function,
+                                     std::vector<at::Tensor> inputs);
+
+/// The ssd operator with default options.
+std::vector<at::Tensor> call_ssd(const at::Tensor& x, const at::Tensor& dt, const at::Tensor& A,
+                                 const at::Tensor& B, const at::Tensor& C,
+                                 const std::optional<at::Tensor>& D,
+                                 const std::optional<at::Tensor>& z,
+                                 const std::optional<at::Tensor>& dt_bias,
+                                 const std::optional<at::Tensor>& initial_state,
+                                 const std::optional<at::Tensor>& seq_idx, int64_t chunk_size = 64);
+
+/// Any operator of the namespace by name, boxed: arguments as IValues, outputs as tensors.
+std::vector<at::Tensor> call(const std::string& name, std::vector<c10::IValue> arguments);
+
+}  // namespace adder::ops

@@ -1,0 +1,175 @@
+#include "adder/train/checkpoints.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <vector>
+
+#include "adder/base/error.h"
+#include "adder/io/file.h"
+#include "adder/io/hash.h"
+#include "adder/io/json.h"
+
+namespace adder::train {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kManifest = "manifest.json";
+
+std::string folder_name(int64_t step) {
+  return fmt::format("step-{:08d}", step);
+}
+
+/// The step of "step-00000030", or nothing for other names.
+std::optional<int64_t> step_of(const std::string& name) {
+  int64_t step = 0;
+  if (!name.starts_with("step-")) return std::nullopt;
+  const auto [end, error] = std::from_chars(name.data() + 5, name.data() + name.size(), step);
+  if (error != std::errc() || end != name.data() + name.size()) return std::nullopt;
+  return step;
+}
+
+/// The name a pointer file ("latest", "best") holds, when that checkpoint exists.
+std::optional<fs::path> pointed(const fs::path& folder, const char* pointer) {
+  if (!fs::is_regular_file(folder / pointer)) return std::nullopt;
+  std::string name = io::read_file(folder / pointer, 64);
+  while (!name.empty() && name.back() == '\n') name.pop_back();
+  if (!step_of(name) || !fs::is_directory(folder / name)) return std::nullopt;
+  return folder / name;
+}
+
+void write_manifest(const fs::path& folder) {
+  io::Json files = io::Json::object();
+  std::vector<fs::path> names;
+  for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename());
+  std::sort(names.begin(), names.end());
+  for (const fs::path& name : names) {
+    files[name.string()] = {{"bytes", fs::file_size(folder / name)},
+                            {"xxh128", io::hash128_file_hex(folder / name)}};
+  }
+  io::write_json_file(folder / kManifest, {{"files", files}});
+}
+
+}  // namespace
+
+Checkpoints::Checkpoints(const Path& run_folder, int64_t keep_last, StageHook on_stage)
+    : folder_(run_folder / "checkpoints"),
+      keep_last_(std::max<int64_t>(1, keep_last)),
+      on_stage_(std::move(on_stage)) {
+  io::make_directories(folder_);
+  for (const auto& entry : fs::directory_iterator(folder_)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(".tmp-") || name.starts_with(".trash-")) fs::remove_all(entry.path());
+  }
+}
+
+Checkpoints::Path Checkpoints::save(int64_t step, int64_t needed,
+                                    const std::function<void(const Path&)>& fill) {
+  const Path target = folder_ / folder_name(step);
+  const auto available = static_cast<int64_t>(fs::space(folder_).available);
+  if (available / 11 * 10 < needed) {  // 1.1 times as much as needed
+    throw Error(ErrorKind::kIo, {.what = "there is no room for a checkpoint",
+                                 .where = folder_.string(),
+                                 .why = fmt::format("{} MB are free, {} MB are needed",
+                                                    available >> 20, needed >> 20),
+                                 .next = "free some space, or lower train.keep_last"});
+  }
+  if (fs::exists(target)) {  // rolled back and trained to the same step again
+    const Path trash = folder_ / (".trash-" + folder_name(step));
+    fs::rename(target, trash);
+    fs::remove_all(trash);
+  }
+  {
+    io::AtomicDirectory directory(target);
+    stage("fill");
+    fill(directory.staging());
+    stage("manifest");
+    write_manifest(directory.staging());
+    stage("commit");
+    directory.commit();
+  }
+  stage("latest");
+  io::write_file_atomic(folder_ / "latest", folder_name(step) + "\n");
+  stage("retire");
+  retire();
+  stage("done");
+  return target;
+}
+
+void Checkpoints::mark_best(int64_t step) {
+  io::write_file_atomic(folder_ / "best", folder_name(step) + "\n");
+}
+
+void Checkpoints::retire() {
+  const auto all = list();
+  const auto best = pointed(folder_, "best");
+  const auto spare = static_cast<int64_t>(all.size()) - keep_last_;
+  for (int64_t i = 0; i < spare; ++i) {
+    const Path& old = all[static_cast<size_t>(i)].second;
+    if (best && *best == old) continue;
+    const Path trash = folder_ / (".trash-" + old.filename().string());
+    fs::rename(old, trash);
+    stage("remove");
+    fs::remove_all(trash);
+  }
+}
+
+std::vector<std::pair<int64_t, Checkpoints::Path>> Checkpoints::list() const {
+  std::vector<std::pair<int64_t, Path>> found;
+  for (const auto& entry : fs::directory_iterator(folder_)) {
+    if (const auto step = step_of(entry.path().filename().string()); step && entry.is_directory()) {
+      found.emplace_back(*step, entry.path());
+    }
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+bool Checkpoints::empty() const {
+  return list().empty();
+}
+
+void Checkpoints::verify(const Path& checkpoint) {
+  const auto manifest = io::read_json_file(checkpoint / kManifest);
+  const io::JsonView view(manifest, (checkpoint / kManifest).string());
+  for (const auto& [name, recorded] : view.at("files").json().items()) {
+    const io::JsonView file = view.at("files").at(name);
+    const Path path = checkpoint / Path(name).filename();
+    const auto fail = [&](const std::string& why) {
+      throw Error(ErrorKind::kFormat,
+                  {.what = "a checkpoint is damaged", .where = path.string(), .why = why});
+    };
+    if (!fs::is_regular_file(path)) fail("the file is missing");
+    const int64_t size = static_cast<int64_t>(fs::file_size(path));
+    if (size != file.at("bytes").as_integer(0)) {
+      fail(fmt::format("it has {} bytes, {} were written", size, file.at("bytes").as_integer(0)));
+    }
+    if (io::hash128_file_hex(path) != file.at("xxh128").as_string())
+      fail("its content has changed");
+  }
+}
+
+std::optional<Checkpoints::Found> Checkpoints::newest_good() const {
+  std::string skipped;
+  const auto all = list();
+  for (auto it = all.rbegin(); it != all.rend(); ++it) {
+    try {
+      verify(it->second);
+      return Found{it->first, it->second, skipped};
+    } catch (const Error& error) {
+      skipped += (skipped.empty() ? "" : "\n") + std::string(error.what());
+    }
+  }
+  if (!skipped.empty()) {
+    throw Error(ErrorKind::kFormat, {.what = "no checkpoint of the run is whole",
+                                     .where = folder_.string(),
+                                     .why = skipped,
+                                     .next = "train again into a new folder"});
+  }
+  return std::nullopt;
+}
+
+}  // namespace adder::train

@@ -1,0 +1,41 @@
+// Next-token prediction on text: the task of a language model.
+#pragma once
+
+#include <memory>
+
+#include "adder/data/loader.h"
+#include "adder/data/prepare.h"
+#include "adder/nn/language_model.h"
+#include "adder/train/options.h"
+#include "adder/train/task.h"
+
+namespace adder::train {
+
+class NextTokenTask final : public Task {
+ public:
+  /// The model's vocab_size 0 becomes the tokenizer's size. train.init is loaded when it is given.
+  NextTokenTask(const Recipe& recipe, data::PreparedData data);
+
+  nn::Parameters& parameters() override { return model_.parameters(); }
+  data::Batch next() override { return loader_.next(); }
+  io::Json cursor() const override { return loader_.cursor(); }
+  void seek(const io::Json& cursor) override { loader_.seek(cursor); }
+  int64_t count(const data::Batch& batch) const override;
+  at::Tensor loss_sum(const data::Batch& batch, nn::Context& context) override;
+  std::map<std::string, double> evaluate(int64_t limit, nn::Context& context) override;
+  std::string sample(uint64_t seed) override;
+  void save(const std::string& folder) const override;
+  void load(const std::string& folder) override;
+  std::string unit() const override { return "tokens"; }
+
+  const nn::LanguageModel& model() const { return model_; }
+
+ private:
+  TrainOptions options_;
+  data::PreparedData data_;
+  nn::LanguageModel model_;
+  data::TokenLoader loader_;
+  std::unique_ptr<data::TokenLoader> validation_;  // null: nothing is held out
+};
+
+}  // namespace adder::train

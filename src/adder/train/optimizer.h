@@ -1,0 +1,47 @@
+// AdamW over a model's parameters, with the gradient norm clipped.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <vector>
+
+#include "adder/nn/parameters.h"
+#include "adder/train/options.h"
+
+namespace adder::train {
+
+/// Euclidean norm of all gradients together, in double, in blocks of a fixed size: the same for any
+/// number of threads. Parameters without a gradient count as zero.
+double gradient_norm(const std::vector<at::Tensor>& parameters);
+
+class AdamW {
+ public:
+  /// `parameters` must outlive the optimiser.
+  AdamW(const nn::Parameters& parameters, const OptimizerOptions& options);
+
+  /// One update from the gradients, scaled by `gradient_scale` (clipping), then clears them.
+  void step(double lr, double gradient_scale);
+  void clear_gradients();
+
+  int64_t steps() const { return steps_; }
+
+  /// Both moments of every parameter and the step count, as safetensors.
+  void save(const std::filesystem::path& file) const;
+  void load(const std::filesystem::path& file);
+
+ private:
+  /// Parameters that share a weight decay.
+  struct Group {
+    double decay;
+    std::vector<at::Tensor> parameters, mean, square, steps;
+  };
+
+  const nn::Parameters& parameters_;
+  OptimizerOptions options_;
+  std::vector<at::Tensor> mean_, square_;  // in the order of the parameters
+  Group decayed_, exempt_;                 // share the tensors above
+  int64_t steps_ = 0;
+};
+
+}  // namespace adder::train

@@ -1,0 +1,48 @@
+// A task: what is learnt. It yields batches of named arrays and owns the loss and the metrics; the
+// trainer knows nothing else of what it trains.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <string>
+
+#include "adder/data/array.h"
+#include "adder/io/json.h"
+#include "adder/nn/context.h"
+#include "adder/nn/parameters.h"
+
+namespace adder::train {
+
+class Task {
+ public:
+  virtual ~Task() = default;
+
+  virtual nn::Parameters& parameters() = 0;
+
+  /// The next training batch; where the batches stand, and going back there.
+  virtual data::Batch next() = 0;
+  virtual io::Json cursor() const = 0;
+  virtual void seek(const io::Json& cursor) = 0;
+
+  /// How many predictions the batch asks for: the loss is a mean over these.
+  virtual int64_t count(const data::Batch& batch) const = 0;
+  /// The summed loss of the batch (a scalar to differentiate). The context brings the compute type.
+  virtual at::Tensor loss_sum(const data::Batch& batch, nn::Context& context) = 0;
+
+  /// Held-out metrics; "loss" (lower is better) chooses the best checkpoint. Empty: nothing is held
+  /// out. `limit`: how much to read (0: all).
+  virtual std::map<std::string, double> evaluate(int64_t limit, nn::Context& context) = 0;
+
+  /// A look at what the model does now ("" where a task has none).
+  virtual std::string sample(uint64_t seed) = 0;
+
+  /// Writes the model as a directory that other verbs read.
+  virtual void save(const std::string& folder) const = 0;
+  /// Reads the weights back from such a directory.
+  virtual void load(const std::string& folder) = 0;
+
+  virtual std::string unit() const = 0;  // what count() counts: "tokens"
+};
+
+}  // namespace adder::train

@@ -1,0 +1,90 @@
+"""Makes the golden mamba2-* folders beside this file with Hugging Face transformers.
+
+Each folder is a small model with random weights as transformers saves it, and golden.json:
+  ids     a random text
+  losses  nats of ids[1:], each given the ids before it (float32 model, log-softmax in double)
+  prompt  how many of the ids are the prompt of
+  greedy  64 tokens, each the most likely one
+
+Made with transformers 4.57.6, torch 2.11.0 on a CPU (the plain path: no mamba_ssm installed).
+"""
+
+import json
+import pathlib
+
+import torch
+from transformers import Mamba2Config, Mamba2ForCausalLM
+
+CASES = {
+    "plain": dict(head_dim=16, tie_word_embeddings=True),
+    "bias": dict(head_dim=32, use_bias=True, use_conv_bias=False, state_size=24, chunk_size=32),
+    "limits": dict(head_dim=16, expand=3, conv_kernel=3, state_size=8, layer_norm_epsilon=1e-2,
+                   time_step_limit=(0.02, 0.6), chunk_size=16, tie_word_embeddings=True),
+    # The plain path normalises all groups together; the extra field says so to Adder.
+    "groups": dict(head_dim=16, n_groups=2, norm_group="full"),
+}
+SIZES = dict(vocab_size=64, hidden_size=32, num_hidden_layers=2, state_size=16, expand=2, n_groups=1)
+PROMPT, LENGTH, NEW = 20, 100, 64
+
+
+def randomise(model):
+    """transformers starts many parameters at ones or zeros, which would hide mistakes."""
+    for name, p in model.named_parameters():
+        noise = torch.randn_like(p)
+        if name.endswith("embeddings.weight") or name == "lm_head.weight":
+            p.data = 0.5 * noise
+        elif name.endswith("norm_f.weight"):  # signs differ: a tied head does not just repeat its input
+            p.data = 2 * noise
+        elif name.endswith("norm.weight"):
+            p.data = 1 + 0.3 * noise
+        elif name.endswith("A_log"):
+            p.data += 0.5 * noise
+        elif name.endswith(".D") or name.endswith("dt_bias"):
+            p.data = noise - (2 if name.endswith("dt_bias") else 0)
+        elif name.endswith(".bias"):
+            p.data = 0.2 * noise
+        else:
+            p.data *= 3
+
+
+def losses(model, ids):
+    with torch.no_grad():
+        logits = model(torch.tensor([ids]), use_cache=False).logits[0, :-1].double()
+    picked = torch.log_softmax(logits, -1)[torch.arange(len(ids) - 1), torch.tensor(ids[1:])]
+    return (-picked).tolist()
+
+
+def greedy(model, prompt):
+    """None when they would make a poor test: few kinds, or one almost undecided."""
+    out = model.generate(torch.tensor([prompt]), max_new_tokens=NEW, min_new_tokens=NEW, do_sample=False,
+                         output_logits=True, return_dict_in_generate=True, pad_token_id=0)
+    if len(set(out.sequences[0, len(prompt):].tolist())) < 16:
+        return None
+    gaps = [float(t.topk(2).values[0].diff().abs()) for t in out.logits]
+    return out.sequences[0, len(prompt):].tolist() if min(gaps) > 1e-2 else None
+
+
+def make(folder, options, seed):
+    """False when greedy() is not satisfied."""
+    torch.manual_seed(seed)
+    options = {**SIZES, **options}
+    options["num_heads"] = options["hidden_size"] * options["expand"] // options["head_dim"]
+    model = Mamba2ForCausalLM(Mamba2Config(**options)).float().eval()
+    model.generation_config.eos_token_id = None
+    randomise(model)
+    model.tie_weights()
+    ids = torch.randint(0, options["vocab_size"], (LENGTH,)).tolist()
+    tokens = greedy(model, ids[:PROMPT])
+    if tokens is None:
+        return False
+    model._dynamic_tied_weights_keys = ["lm_head.weight"] if model.config.tie_word_embeddings else None
+    model.save_pretrained(folder)
+    golden = dict(ids=ids, losses=losses(model, ids), prompt=PROMPT, greedy=tokens)
+    (folder / "golden.json").write_text(json.dumps(golden) + "\n")
+    return True
+
+
+if __name__ == "__main__":
+    here = pathlib.Path(__file__).parent
+    for name, options in CASES.items():
+        next(seed for seed in range(1000) if make(here / f"mamba2-{name}", options, seed))
