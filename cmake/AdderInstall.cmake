@@ -26,7 +26,7 @@ foreach(room IN LISTS ADDER_ROOMS_FREE)
   install(DIRECTORY ${CMAKE_SOURCE_DIR}/src/adder/${room}
           DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/adder
           FILES_MATCHING PATTERN "*.h"
-          PATTERN "cpu" EXCLUDE PATTERN "ref" EXCLUDE PATTERN "cuda" EXCLUDE)
+          PATTERN "cpu" EXCLUDE PATTERN "ref" EXCLUDE PATTERN "cuda" EXCLUDE PATTERN "test_*" EXCLUDE)
 endforeach()
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/adder)

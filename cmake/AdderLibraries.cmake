@@ -10,6 +10,10 @@ set_target_properties(adder PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0 BU
 add_executable(adder_program ${CMAKE_SOURCE_DIR}/src/adder/cli/main.cpp)
 target_link_libraries(adder_program PRIVATE adder adder_flags)
 set_target_properties(adder_program PROPERTIES OUTPUT_NAME adder)
+if(TARGET adder_cli_test)
+  add_dependencies(adder_cli_test adder_program)
+  target_compile_definitions(adder_cli_test PRIVATE ADDER_PROGRAM="$<TARGET_FILE:adder_program>")
+endif()
 
 if(ADDER_TORCH)
   # libadder_ops.so: the operators alone, for torch.ops.load_library in Python.

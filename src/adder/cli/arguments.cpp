@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "adder/base/error.h"
+#include "adder/base/list_text.h"
 #include "adder/cli/help.h"
 #include "adder/cli/output.h"
 
@@ -47,6 +48,12 @@ void Arguments::options(std::vector<OptionEntry> entries) {
   }
 }
 
+void Arguments::texts(std::string_view name, std::vector<std::string>& value,
+                      std::string_view help) {
+  verbatim_.emplace_back(name);
+  option(name, value, std::string(help) + "; may be given several times");
+}
+
 void Arguments::positional(std::string_view name, std::string& value, std::string_view help) {
   positionals_.push_back({std::string(name), &value, std::string(help)});
 }
@@ -62,10 +69,9 @@ void Arguments::need(std::initializer_list<std::string_view> keys) const {
 }
 
 void Arguments::refuse(const std::string& what, const std::string& next) const {
-  throw Error(ErrorKind::kUsage,
-              {.what = what,
-               .where = "adder " + usage_,
-               .next = next.empty() ? "see what it takes with --help" : next});
+  throw Error(ErrorKind::kUsage, {.what = what,
+                                  .where = "adder " + usage_,
+                                  .next = next.empty() ? "see what it takes with --help" : next});
 }
 
 void Arguments::refuse_extra(const std::string& word) const {
@@ -85,7 +91,8 @@ bool Arguments::parse(Words words) {
   app.allow_extras();
   for (const auto& entry : options_) {
     const auto keep = [](const CLI::results_t&) { return true; };
-    auto* option = is_bare(entry) ? app.add_flag(flag_of(entry)) : app.add_option(flag_of(entry), keep);
+    auto* option =
+        is_bare(entry) ? app.add_flag(flag_of(entry)) : app.add_option(flag_of(entry), keep);
     if (is_list(entry)) option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   }
   for (const auto& word : positionals_) {
@@ -112,7 +119,9 @@ bool Arguments::parse(Words words) {
     const auto& results = app.get_option(flag_of(entry))->results();
     if (results.empty()) continue;
     given_.push_back(entry.key);
-    set(entry, is_list(entry) ? join(results, ",") : results.back());
+    const bool verbatim = std::ranges::find(verbatim_, entry.key) != verbatim_.end();
+    const auto list = verbatim ? join_list(results) : join(results, ",");
+    set(entry, is_list(entry) ? list : results.back());
   }
   return true;
 }

@@ -33,6 +33,9 @@ class Arguments {
     options({{std::string(name), OptionRef(&value), std::string(help), std::move(choices)}});
   }
 
+  /// A flag that may be given several times; each text is taken as it is, commas included.
+  void texts(std::string_view name, std::vector<std::string>& value, std::string_view help);
+
   /// A word that must be there; they are taken in the order of these calls. `name` in capitals.
   void positional(std::string_view name, std::string& value, std::string_view help);
 
@@ -61,6 +64,7 @@ class Arguments {
   std::vector<OptionEntry> options_;
   std::vector<std::string> defaults_;  // of options_, as text
   std::vector<Positional> positionals_;
+  std::vector<std::string> verbatim_;  // keys of texts()
   std::vector<std::string> given_;
 };
 

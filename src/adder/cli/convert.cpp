@@ -45,9 +45,10 @@ int run_convert(Words words) {
                   "adder convert mamba2-130m small --dtype bf16"});
   args.positional("SRC", source, "a model directory, a run or a checkpoint");
   args.positional("DST", target, "directory to make");
-  args.choice("to", layout, {"any", "hf"},
-              "hf: Hugging Face's mamba2 layout, or an error that names what does not fit; any: that "
-              "layout where the model fits, else Adder's");
+  args.choice(
+      "to", layout, {"any", "hf"},
+      "hf: Hugging Face's mamba2 layout, or an error that names what does not fit; any: that "
+      "layout where the model fits, else Adder's");
   args.choice("dtype", dtype, {"same", "f32", "bf16", "f16"},
               "type of the weights; those that need f32 keep it");
   args.option("json", json, "result as JSON on stdout");
@@ -62,9 +63,11 @@ int run_convert(Words words) {
   const bool hf = !model::hf_misfit(directory.config());
   const int64_t parameters = model::parameter_count(directory.config());
   if (json) {
-    print_json({{"directory", target}, {"layout", hf ? "hf" : "adder"}, {"parameters", parameters}});
+    print_json(
+        {{"directory", target}, {"layout", hf ? "hf" : "adder"}, {"parameters", parameters}});
   }
-  say(fmt::format("{}: {} parameters, {} layout", target, parameters, hf ? "Hugging Face" : "Adder's"));
+  say(fmt::format("{}: {} parameters, {} layout", target, parameters,
+                  hf ? "Hugging Face" : "Adder's"));
   return 0;
 }
 

@@ -40,7 +40,8 @@ int generate(Words words) {
   if (!args.parse(words)) return 0;
   args.need({"out"});
   if (bytes < 1) {
-    throw Error(ErrorKind::kUsage, {.what = "--bytes must be at least 1, got " + std::to_string(bytes)});
+    throw Error(ErrorKind::kUsage,
+                {.what = "--bytes must be at least 1, got " + std::to_string(bytes)});
   }
   Bar bar("writing", bytes, "B");
   io::AtomicFile file(out);
@@ -66,7 +67,7 @@ int tokenizer(Words words) {
                  "Makes a tokenizer from text and writes it as tokenizer.json.",
                  {"adder data tokenizer --kind char --text stories.txt --out tokenizer.json"});
   args.choice("kind", kind, {"char", "byte"}, "one token for each");
-  args.option("text", text, "text files, or folders of .txt files (char needs them)");
+  args.texts("text", text, "a text file, or a folder of .txt files (char needs it)");
   args.option("out", out, "file to write");
   args.option("json", json, "result as JSON on stdout");
   if (!args.parse(words)) return 0;
@@ -127,7 +128,7 @@ int shard(Words words) {
   Arguments args("data shard --text FILE --out DIR [flags]",
                  "Writes texts as hashed, memory-mapped token shards.",
                  {"adder data shard --text books/ --tokenizer byte --out shards"});
-  args.option("text", text, "text files, or folders of .txt files");
+  args.texts("text", text, "a text file, or a folder of .txt files");
   args.option("tokenizer", tokenizer_spec, "char, byte, or the path of a tokenizer.json");
   args.option("separator", separator,
               "text between documents, \\n and \\t understood; empty: each file is one document");
@@ -175,8 +176,7 @@ int inspect(Words words) {
                   manifest.tokens, manifest.vocab_size, shards.document_count(),
                   manifest.tokenizer_kind));
   const auto tokenizer = text::load_tokenizer(folder);
-  data::TokenLoader loader(shards, shards.all(),
-                           {rows, length, seed, data::parse_pack_mode(mode)});
+  data::TokenLoader loader(shards, shards.all(), {rows, length, seed, data::parse_pack_mode(mode)});
   print(data::describe_batch(loader.next(), *tokenizer, rows));
   return 0;
 }
@@ -217,9 +217,10 @@ int run_data(Words words) {
     if (found != std::end(kDataVerbs)) return found->run(words.subspan(1));
   }
   const auto near = words.empty() ? "" : nearest(words[0], names);
-  throw Error(ErrorKind::kUsage,
-              {.what = words.empty() ? "data does what?" : "unknown verb \"data " + words[0] + "\"",
-               .next = near.empty() ? "one of " + join(names, ", ") : "did you mean " + near + "?"});
+  throw Error(
+      ErrorKind::kUsage,
+      {.what = words.empty() ? "data does what?" : "unknown verb \"data " + words[0] + "\"",
+       .next = near.empty() ? "one of " + join(names, ", ") : "did you mean " + near + "?"});
 }
 
 }  // namespace adder::cli

@@ -26,7 +26,8 @@ struct PerplexityOptions {
   void describe(OptionVisitor& v) {
     v.field("ids", ids, "token ids (.npy), as `adder data encode` writes them");
     v.field("text", text, "or a text file, encoded with the model's tokenizer");
-    v.field("per_token", per_token, "file for a line {\"token\", \"loss\"} for each predicted token");
+    v.field("per_token", per_token,
+            "file for a line {\"token\", \"loss\"} for each predicted token");
     score.describe(v);
     v.field("threads", threads, "processor threads; 0: every core");
     v.field("json", json, "result as JSON on stdout");
@@ -47,8 +48,9 @@ std::vector<int32_t> ids_of(const PerplexityOptions& options, const LoadedModel&
   }
   const std::string& source = options.ids.empty() ? options.text : options.ids;
   if (ids.size() < 2) {
-    throw Error(ErrorKind::kUsage,
-                {.what = "there is nothing to predict", .where = source, .why = "it holds one token"});
+    throw Error(
+        ErrorKind::kUsage,
+        {.what = "there is nothing to predict", .where = source, .why = "it holds one token"});
   }
   return ids;
 }
@@ -120,8 +122,9 @@ int perplexity(Words words) {
 int run_eval(Words words) {
   if (!words.empty() && words[0] == "perplexity") return perplexity(words.subspan(1));
   if (!words.empty() && (words[0] == "--help" || words[0] == "-h")) {
-    print("usage: adder eval perplexity MODEL (--ids FILE | --text FILE) [flags]\n\n"
-          "Measures a model; `adder eval perplexity --help` says more.\n");
+    print(
+        "usage: adder eval perplexity MODEL (--ids FILE | --text FILE) [flags]\n\n"
+        "Measures a model; `adder eval perplexity --help` says more.\n");
     return 0;
   }
   throw Error(ErrorKind::kUsage,

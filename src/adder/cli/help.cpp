@@ -14,7 +14,9 @@ HelpText::HelpText(std::string_view usage, std::string_view summary) {
   text_.append("usage: ").append(usage).append("\n\n").append(summary).append("\n");
 }
 
-void HelpText::heading(std::string_view title) { text_.append("\n").append(title).append(":\n"); }
+void HelpText::heading(std::string_view title) {
+  text_.append("\n").append(title).append(":\n");
+}
 
 void HelpText::row(std::string_view name, std::string_view text) {
   std::string line = "  " + std::string(name);
@@ -39,7 +41,9 @@ void HelpText::row(std::string_view name, std::string_view text) {
   text_ += line + "\n";
 }
 
-void HelpText::line(std::string_view text) { text_.append("  ").append(text).append("\n"); }
+void HelpText::line(std::string_view text) {
+  text_.append("  ").append(text).append("\n");
+}
 
 std::string value_word(const OptionEntry& entry) {
   struct Word {

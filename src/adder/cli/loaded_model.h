@@ -14,8 +14,8 @@ namespace adder::cli {
 
 struct LoadedModel {
   std::filesystem::path folder;
-  model::ModelDirectory directory;
-  std::unique_ptr<text::Tokenizer> tokenizer;  // null: the directory holds none
+  std::unique_ptr<model::ModelDirectory> directory;  // keeps its address: the model borrows
+  std::unique_ptr<text::Tokenizer> tokenizer;        // null: the directory holds none
   std::unique_ptr<ThreadPool> pool;
   infer::Model model;
 

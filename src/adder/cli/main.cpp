@@ -1,3 +1,5 @@
 #include "adder/cli/program.h"
 
-int main(int argc, char** argv) { return adder::cli::run_program(argc, argv); }
+int main(int argc, char** argv) {
+  return adder::cli::run_program(argc, argv);
+}

@@ -27,8 +27,9 @@ fs::path find_model(const std::string& name) {
   const fs::path path(name);
   std::error_code ignored;
   if (!fs::exists(path, ignored)) {
-    throw Error(ErrorKind::kNotFound,
-                {.what = "there is no such model", .where = name, .next = "give a model directory, or the folder of a run"});
+    throw Error(ErrorKind::kNotFound, {.what = "there is no such model",
+                                       .where = name,
+                                       .next = "give a model directory, or the folder of a run"});
   }
   if (!fs::is_directory(path, ignored)) {
     if (const auto folder = pointed(path); !folder.empty()) return folder;
@@ -44,12 +45,13 @@ fs::path find_model(const std::string& name) {
     }
   }
   const bool run = fs::exists(path / "run.json", ignored);
-  throw Error(ErrorKind::kNotFound,
-              {.what = run ? "the run has no checkpoint yet" : "there is no model in this directory",
-               .where = name,
-               .why = run ? "" : "neither config.json nor checkpoints/ is in it",
-               .next = run ? "wait for its first checkpoint, or train with a smaller train.save_every"
-                           : "give a model directory, or the folder of a run"});
+  throw Error(
+      ErrorKind::kNotFound,
+      {.what = run ? "the run has no checkpoint yet" : "there is no model in this directory",
+       .where = name,
+       .why = run ? "" : "neither config.json nor checkpoints/ is in it",
+       .next = run ? "wait for its first checkpoint, or train with a smaller train.save_every"
+                   : "give a model directory, or the folder of a run"});
 }
 
 }  // namespace adder::cli

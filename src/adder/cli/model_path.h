@@ -7,8 +7,8 @@
 namespace adder::cli {
 
 /// The model directory that `name` means: a directory with config.json, a run's folder (its best
-/// checkpoint, else its latest), its checkpoints/ folder, or checkpoints/best and checkpoints/latest.
-/// Throws kNotFound or kFormat.
+/// checkpoint, else its latest), its checkpoints/ folder, or checkpoints/best and
+/// checkpoints/latest. Throws kNotFound or kFormat.
 std::filesystem::path find_model(const std::string& name);
 
 }  // namespace adder::cli

@@ -24,12 +24,13 @@ bool colour_on_stderr() {
 }  // namespace
 
 void print(std::string_view bytes) {
-  if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) == bytes.size() && std::fflush(stdout) == 0)
+  if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) == bytes.size() &&
+      std::fflush(stdout) == 0)
     return;
   if (errno == EPIPE) throw StdoutClosed{};
-  throw Error(ErrorKind::kIo, {.what = "cannot write the output",
-                               .where = "standard output",
-                               .why = std::strerror(errno)});
+  throw Error(
+      ErrorKind::kIo,
+      {.what = "cannot write the output", .where = "standard output", .why = std::strerror(errno)});
 }
 
 void print_json(const io::Json& value) {
@@ -64,7 +65,9 @@ Bar::Bar(std::string title, int64_t total, std::string unit)
   current_bar = this;
 }
 
-Bar::~Bar() { current_bar = nullptr; }
+Bar::~Bar() {
+  current_bar = nullptr;
+}
 
 std::string short_number(double value) {
   constexpr const char* kSuffix[] = {"", " k", " M", " G", " T", " P", " E"};
@@ -73,7 +76,10 @@ std::string short_number(double value) {
     value /= 1000;
     ++power;
   }
-  return fmt::format("{:.{}f}{}", value, power == 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2,
+  return fmt::format("{:.{}f}{}", value,
+                     power == 0 || value >= 100 ? 0
+                     : value >= 10              ? 1
+                                                : 2,
                      kSuffix[power]);
 }
 
@@ -82,6 +88,8 @@ std::string short_bytes(double bytes) {
   return text + (text.find(' ') == std::string::npos ? " B" : "B");
 }
 
-std::string fixed(double value, int decimals) { return fmt::format("{:.{}f}", value, decimals); }
+std::string fixed(double value, int decimals) {
+  return fmt::format("{:.{}f}", value, decimals);
+}
 
 }  // namespace adder::cli

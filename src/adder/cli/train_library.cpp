@@ -18,11 +18,11 @@ std::string train_library_path() {
 VerbFunction train_verb(std::string_view name) {
   const std::string path = train_library_path();
   const auto fail = [&](const std::string& why, const std::string& next) {
-    throw Error(ErrorKind::kUnsupported,
-                {.what = "adder " + std::string(name) + " stands on LibTorch, which this build lacks",
-                 .where = path,
-                 .why = why,
-                 .next = next});
+    throw Error(ErrorKind::kUnsupported, {.what = "adder " + std::string(name) +
+                                                  " stands on LibTorch, which this build lacks",
+                                          .where = path,
+                                          .why = why,
+                                          .next = next});
   };
   if (!std::filesystem::exists(path)) {
     fail("the library is not there: built with -DADDER_TORCH=OFF, or not installed",

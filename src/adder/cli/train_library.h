@@ -8,15 +8,16 @@
 
 namespace adder::cli {
 
-/// What libadder_train.so exports under the name adder_train_verbs: its verbs, ended by an empty name.
+/// What libadder_train.so exports under the name adder_train_verbs: its verbs, ended by an empty
+/// name.
 struct TrainVerb {
   const char* name;
   VerbFunction run;
 };
 inline constexpr const char* kTrainVerbsSymbol = "adder_train_verbs";
 
-/// Opens the library beside libadder.so (once). Throws kUnsupported when it is not there or does not
-/// load.
+/// Opens the library beside libadder.so (once). Throws kUnsupported when it is not there or does
+/// not load.
 VerbFunction train_verb(std::string_view name);
 
 /// Where it is looked for.

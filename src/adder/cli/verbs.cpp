@@ -23,7 +23,9 @@ constexpr Verb kVerbs[] = {
 
 }  // namespace
 
-std::span<const Verb> verbs() { return kVerbs; }
+std::span<const Verb> verbs() {
+  return kVerbs;
+}
 
 const Verb& find_verb(std::string_view name) {
   const auto found = std::ranges::find(kVerbs, name, &Verb::name);
@@ -31,9 +33,9 @@ const Verb& find_verb(std::string_view name) {
   std::vector<std::string> names;
   for (const Verb& verb : kVerbs) names.emplace_back(verb.name);
   const auto near = nearest(name, names);
-  throw Error(ErrorKind::kUsage,
-              {.what = "unknown verb \"" + std::string(name) + "\"",
-               .next = near.empty() ? "`adder --help` lists the verbs" : "did you mean " + near + "?"});
+  throw Error(ErrorKind::kUsage, {.what = "unknown verb \"" + std::string(name) + "\"",
+                                  .next = near.empty() ? "`adder --help` lists the verbs"
+                                                       : "did you mean " + near + "?"});
 }
 
 }  // namespace adder::cli

@@ -13,6 +13,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// Files up to this size are read, larger ones mapped: a folder may hold more small files than a
+/// process may keep open.
+constexpr int64_t kReadBytes = int64_t{1} << 20;
+
 std::string_view text_of(const io::MappedFile& file) {
   const auto bytes = file.bytes();
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -101,8 +105,14 @@ void cut_documents(std::string_view text, std::string_view separator,
 Corpus Corpus::open(const std::vector<fs::path>& paths, std::string_view separator) {
   Corpus corpus;
   for (const fs::path& path : list_text_files(paths)) {
-    corpus.files_.emplace_back(path);
-    const std::string_view text = text_of(corpus.files_.back());
+    std::error_code ignored;  // what is wrong with the file, reading it says
+    const bool large = fs::file_size(path, ignored) > uint64_t{kReadBytes} && !ignored;
+    if (large) {
+      corpus.files_.emplace_back(path);
+    } else {
+      corpus.texts_.push_back(io::read_file(path, kReadBytes));
+    }
+    const std::string_view text = large ? text_of(corpus.files_.back()) : corpus.texts_.back();
     check_text(text, path.string());
     cut_documents(text, separator, corpus.documents_);
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <filesystem>
 #include <functional>
 #include <span>
@@ -13,7 +14,8 @@
 
 namespace adder::data {
 
-/// Text files, mapped, checked and cut into documents. Line ends are kept as they are.
+/// Text files, mapped (small ones read), checked and cut into documents. Line ends are kept as they
+/// are.
 class Corpus {
  public:
   /// `paths`: files, or folders whose *.txt files are taken (recursively, in bytewise order of
@@ -32,7 +34,8 @@ class Corpus {
   std::string hash() const;
 
  private:
-  std::vector<io::MappedFile> files_;
+  std::vector<io::MappedFile> files_;  // large ones: each holds a file descriptor
+  std::deque<std::string> texts_;      // the content of small ones
   std::vector<std::string_view> documents_;
 };
 

@@ -17,6 +17,14 @@ TEST(Corpus, KeepsTheBytesOfAFile) {
   EXPECT_EQ(corpus.bytes(), static_cast<int64_t>(text.size()));
 }
 
+TEST(Corpus, LargeAndSmallFilesReadAlike) {
+  const TestFolder folder;
+  const std::string large(3 << 20, 'x');
+  auto opened = Corpus::open({folder.write("a.txt", "small"), folder.write("b.txt", large)});
+  const Corpus corpus = std::move(opened);
+  EXPECT_EQ(corpus.documents(), (std::vector<std::string_view>{"small", large}));
+}
+
 TEST(Corpus, CutsAtTheSeparatorAndDropsEmptyDocuments) {
   std::vector<std::string_view> documents;
   cut_documents("##a##bc####d#", "##", documents);

@@ -64,17 +64,17 @@ void ShardWriter::add_document(std::string_view text) {
 
 void ShardWriter::add_document(std::span<const int32_t> ids) {
   if (ids.empty()) return;
-  begin_document();
-  append(ids);
-}
-
-void ShardWriter::append(std::span<const int32_t> ids) {
   for (const int32_t id : ids) {
     if (id >= 0 && id < manifest_.vocab_size) continue;
     throw Error(ErrorKind::kUsage,
                 {.what = fmt::format("token id {} is not in the vocabulary", id),
                  .why = fmt::format("the tokenizer has ids 0 to {}", manifest_.vocab_size - 1)});
   }
+  begin_document();
+  append(ids);
+}
+
+void ShardWriter::append(std::span<const int32_t> ids) {
   while (!ids.empty()) {
     if (!file_) {
       const auto name = fmt::format("tokens-{:05}.bin", manifest_.shards.size());

@@ -33,7 +33,8 @@ class ShardWriter {
       : ShardWriter(folder, tokenizer, Settings{}) {}
 
   /// Encodes one document and ends it with eos where the tokenizer has one. An empty text adds
-  /// nothing.
+  /// nothing. Throws what Tokenizer::encode() throws; a part may be written by then, so the writer
+  /// is to be given up.
   void add_document(std::string_view text);
   /// The same from ids: all tokens of one document, eos included. Throws kUsage for ids out of
   /// range.

@@ -180,11 +180,10 @@ int64_t generate_stories(uint64_t seed, int64_t target_bytes,
   for (int64_t index = 0; bytes < target_bytes; ++index) {
     const std::string story = make_story(seed, index);
     if (!told.insert(body_hash(story)).second) continue;
-    const std::string piece = (told.size() > 1 ? std::string(kStorySeparator) : "") + story;
+    const std::string piece = story + std::string(kStorySeparator);
     write(piece);
     bytes += static_cast<int64_t>(piece.size());
   }
-  if (bytes > 0) write("\n");
   return static_cast<int64_t>(told.size());
 }
 

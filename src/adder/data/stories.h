@@ -3,9 +3,9 @@
 // sentences and a small vocabulary, so that a model of a few hundred thousand weights learns to
 // write them within minutes.
 //
-// A story is a title line and one or more paragraph lines. Stories are separated by one blank line
-// (kStorySeparator) and hold none themselves; the text ends with one newline. The bytes are a
-// function of (seed, target_bytes) alone, on every machine; no story comes twice in one text.
+// A story is a title line and, below it, one paragraph line or the lines of a dialogue ("Mia:
+// ..."). Each is followed by one blank line (kStorySeparator) and holds none itself. The bytes are
+// a function of (seed, target_bytes) alone, on every machine; no body comes twice in one text.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@
 
 namespace adder::data {
 
-/// What stands between two stories: pass it as the corpus separator.
+/// What follows each story: pass it as the corpus separator.
 inline constexpr std::string_view kStorySeparator = "\n\n";
 
 /// Story number `index` of `seed`, title line included, without a newline at its end.

@@ -46,7 +46,7 @@ TEST(Stories, SameSeedGivesTheSameBytes) {
   EXPECT_EQ(io::hash128_hex(io::as_bytes(first)),
             io::hash128_hex(io::as_bytes(generate(3, 300000))));
   EXPECT_NE(first, generate(4, 300000));
-  EXPECT_EQ(generate(3, 100000), first.substr(0, generate(3, 100000).size() - 1) + "\n");
+  EXPECT_TRUE(first.starts_with(generate(3, 100000)));
 }
 
 TEST(Stories, NoParagraphComesTwiceInTwoMegabytes) {
@@ -99,7 +99,7 @@ TEST(Stories, AreOfAFewPlainCharacters) {
 }
 
 TEST(Stories, StopAtTheFirstStoryThatReachesTheTarget) {
-  EXPECT_EQ(generate(1, 1), make_story(1, 0) + "\n");
+  EXPECT_EQ(generate(1, 1), make_story(1, 0) + "\n\n");
   EXPECT_EQ(generate_stories(1, 0, [](std::string_view) { FAIL(); }), 0);
 }
 

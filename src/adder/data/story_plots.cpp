@@ -79,7 +79,7 @@ constexpr Thread kBroken[] = {
     {"Two children pulled at the {thing} until it broke.",
      "Each of them said that it was the other one.",
      "{Friend} said, \"Let us mend it together,\" and so they did.",
-     "By the {time} they could all {use}, one after the other."}};
+     "In the end {hero} and the others could all {use}, one after the other."}};
 
 // ---- someone is afraid ----
 constexpr Text kFearTitles[] = {"{Hero} Is Not Afraid", "A Noise in the Night",

@@ -11,7 +11,9 @@ namespace {
 bool likelier(const Sampler::Choice& a, const Sampler::Choice& b) {
   return a.probability != b.probability ? a.probability > b.probability : a.id < b.id;
 }
-bool less_likely(const Sampler::Choice& a, const Sampler::Choice& b) { return likelier(b, a); }
+bool less_likely(const Sampler::Choice& a, const Sampler::Choice& b) {
+  return likelier(b, a);
+}
 
 void require(bool good, const char* option, double value, const char* why) {
   if (good) return;
@@ -26,7 +28,8 @@ void require(bool good, const char* option, double value, const char* why) {
 void SamplerOptions::describe(OptionVisitor& v) {
   v.field("temperature", temperature, "divides the logits; 0: always the most likely token");
   v.field("top_k", top_k, "draw from this many most likely tokens; 0: all");
-  v.field("top_p", top_p, "draw from the fewest most likely tokens that hold this probability; 1: all");
+  v.field("top_p", top_p,
+          "draw from the fewest most likely tokens that hold this probability; 1: all");
   v.field("min_p", min_p, "leave out tokens below this times the best probability; 0: none");
   v.field("repetition_penalty", repetition_penalty, "weakens tokens that occurred; 1: off");
   v.field("seed", seed, "of the random draws");
@@ -88,7 +91,8 @@ void Sampler::keep_likeliest(int64_t count) {
   choices_.resize(keep);
 }
 
-/// The likeliest come off a heap one by one, so that a small part of a large vocabulary costs little.
+/// The likeliest come off a heap one by one, so that a small part of a large vocabulary costs
+/// little.
 void Sampler::keep_mass(double mass) {
   const double top = std::max_element(choices_.begin(), choices_.end(), less_likely)->probability;
   double total = 0;

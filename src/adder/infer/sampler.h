@@ -1,11 +1,12 @@
 // From logits to the next token. In this order, each step on what the one before has left:
 //
-//   repetition penalty   the logit of every token that occurred: divided by p when positive, multiplied when not
+//   repetition penalty   the logit of every token that occurred: divided by p when positive,
+//   multiplied when not
 //                        (Keskar et al., arXiv 1909.05858, section 4.1)
-//   temperature          logits / T; T = 0: the largest logit, the lowest id among equals, and no more steps
-//   top-k                the k most likely
-//   top-p                the fewest most likely tokens that hold at least p (Holtzman et al., arXiv 1904.09751)
-//   min-p                those with at least min_p times the probability of the most likely
+//   temperature          logits / T; T = 0: the largest logit, the lowest id among equals, and no
+//   more steps top-k                the k most likely top-p                the fewest most likely
+//   tokens that hold at least p (Holtzman et al., arXiv 1904.09751) min-p                those with
+//   at least min_p times the probability of the most likely
 //                        (Nguyen et al., arXiv 2407.01082)
 //   draw                 by the probabilities of the rest
 //
@@ -23,9 +24,9 @@ namespace adder::infer {
 
 struct SamplerOptions {
   double temperature = 1;
-  int64_t top_k = 0;   // 0: off
-  double top_p = 1;    // 1: off
-  double min_p = 0;    // 0: off
+  int64_t top_k = 0;  // 0: off
+  double top_p = 1;   // 1: off
+  double min_p = 0;   // 0: off
   double repetition_penalty = 1;
   int64_t seed = 0;
 
@@ -43,8 +44,9 @@ class Sampler {
     int32_t id;
     double probability;
   };
-  /// What sample() draws from: tokens with a chance and their probabilities, which add up to 1. `history`: the tokens
-  /// before. Valid until the next call. Throws kNumeric for NaN logits or when no token is possible.
+  /// What sample() draws from: tokens with a chance and their probabilities, which add up to 1.
+  /// `history`: the tokens before. Valid until the next call. Throws kNumeric for NaN logits or
+  /// when no token is possible.
   std::span<const Choice> distribution(std::span<const float> logits,
                                        std::span<const int32_t> history);
 

@@ -13,7 +13,8 @@ namespace {
 /// Logits of the probabilities 0.1, 0.4, 0.2, 0.3.
 const std::vector<float> kLogits = {std::log(0.1f), std::log(0.4f), std::log(0.2f), std::log(0.3f)};
 
-std::map<int32_t, double> chances(const SamplerOptions& options, std::vector<float> logits = kLogits,
+std::map<int32_t, double> chances(const SamplerOptions& options,
+                                  std::vector<float> logits = kLogits,
                                   std::vector<int32_t> history = {}, int64_t limit = 0) {
   Sampler sampler(options, limit);
   std::map<int32_t, double> map;
@@ -28,7 +29,9 @@ void expect(const std::map<int32_t, double>& got, const std::map<int32_t, double
   for (const auto& [id, probability] : want) EXPECT_NEAR(got.at(id), probability, 1e-6) << id;
 }
 
-TEST(Sampler, PlainSoftmax) { expect(chances({}), {{0, 0.1}, {1, 0.4}, {2, 0.2}, {3, 0.3}}); }
+TEST(Sampler, PlainSoftmax) {
+  expect(chances({}), {{0, 0.1}, {1, 0.4}, {2, 0.2}, {3, 0.3}});
+}
 
 TEST(Sampler, TemperatureTakesPowers) {  // T = 1/2 squares the probabilities: 1, 16, 4, 9 of 30
   expect(chances({.temperature = 0.5}), {{0, 1 / 30.}, {1, 16 / 30.}, {2, 4 / 30.}, {3, 9 / 30.}});

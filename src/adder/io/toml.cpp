@@ -13,6 +13,7 @@ namespace adder::io {
 namespace {
 
 constexpr int64_t kMaxBytes = 1 << 20;
+constexpr int kMaxDepth = 16;  // groups within groups
 constexpr int64_t kMaxDots =
     4096;  // each dot of a key is a level; toml++ takes them down recursively
 
@@ -31,6 +32,8 @@ class Flattener {
     for (const auto& [key, node] : table) {
       const std::string_view name = key.str();
       const auto line = node.source().begin.line;
+      if (std::ranges::count(prefix, '.') > kMaxDepth)
+        refuse(file_, line, "groups nested too deep");
       if (name.empty() || name.find('.') != std::string_view::npos) {
         refuse(file_, line,
                "the key \"" + std::string(name) + "\" is empty or has a dot in quotes");

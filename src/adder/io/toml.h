@@ -15,7 +15,8 @@ struct TomlEntry {
 };
 
 /// Entries in the order of the file. Throws kConfig with FILE:LINE for a syntax error, a key twice,
-/// a date, an array of tables or of arrays, a quoted key that contains a dot.
+/// a date, an array of tables or of arrays, a quoted key that contains a dot, more than 16 groups
+/// within each other.
 std::vector<TomlEntry> parse_toml(std::string_view text, const std::string& file);
 std::vector<TomlEntry> read_toml(const std::filesystem::path& path);
 

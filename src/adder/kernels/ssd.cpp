@@ -24,13 +24,16 @@ void ssd(const SsdInputs& in, const SsdOutputs& out, const Parallel& parallel) {
   ADDER_VARIANT(ssd)(in, out, parallel);
 }
 
-void ssd_backward(const SsdInputs& in, const SsdGradients& grads, const Parallel&) {
-  in.x.dtype == DType::f64 ? ref::ssd_backward<double>(in, grads)
-                           : ref::ssd_backward<float>(in, grads);
+void ssd_backward(const SsdInputs& in, const SsdGradients& grads, const Parallel& parallel) {
+  if (any_double_input(in) || any_double(grads.grad_final_state))
+    return ref::ssd_backward<double>(in, grads);
+  ADDER_VARIANT(ssd_backward)(in, grads, parallel);
 }
 
-void ssd_update(const SsdUpdate& args, const Parallel&) {
-  args.x.dtype == DType::f64 ? ref::ssd_update<double>(args) : ref::ssd_update<float>(args);
+void ssd_update(const SsdUpdate& args, const Parallel& parallel) {
+  if (any_double(args.state, args.x, args.dt, args.A, args.B, args.C, args.D, args.z, args.dt_bias))
+    return ref::ssd_update<double>(args);
+  ADDER_VARIANT(ssd_update)(args, parallel);
 }
 
 }  // namespace adder::kernels

@@ -1,4 +1,4 @@
-#include "adder/kernels/ssd_cases.h"
+#include "adder/kernels/test_ssd_cases.h"
 
 namespace adder::kernels::testing {
 namespace {

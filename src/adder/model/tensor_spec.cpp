@@ -71,15 +71,16 @@ std::string to_string(const Shape& shape) {
   return text + "]";
 }
 
-void initialise(const TensorSpec& spec, uint64_t seed, float* out) {
-  const int64_t count = element_count(spec.shape);
+void initialise(const TensorSpec& spec, uint64_t seed, float* out, const Parallel& parallel) {
   const int64_t columns = spec.shape.empty() ? 1 : spec.shape.back();
   const uint64_t stream = stream_of(spec.name.c_str());
   const bool random = is_random(spec.init.kind);
-  for (int64_t i = 0; i < count; ++i) {
-    const Draw u = random ? draw(seed, stream, i) : Draw{};
-    out[i] = static_cast<float>(value(spec.init, u, i % columns));
-  }
+  parallel.run(element_count(spec.shape), 4096, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const Draw u = random ? draw(seed, stream, i) : Draw{};
+      out[i] = static_cast<float>(value(spec.init, u, i % columns));
+    }
+  });
 }
 
 }  // namespace adder::model

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "adder/base/dtype.h"
+#include "adder/base/parallel.h"
 
 namespace adder::model {
 
@@ -49,6 +50,7 @@ struct TensorView {
 
 /// Fills `out` (element_count(spec.shape) floats). A pure function of (spec, seed): the tensor's
 /// name chooses its random stream, so adding a layer does not change another's start.
-void initialise(const TensorSpec& spec, uint64_t seed, float* out);
+void initialise(const TensorSpec& spec, uint64_t seed, float* out,
+                const Parallel& parallel = Serial());
 
 }  // namespace adder::model

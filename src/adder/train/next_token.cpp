@@ -100,12 +100,16 @@ std::string NextTokenTask::sample(uint64_t seed) {
   infer::Model reader(model_.config(), model_.parameters().weights(), ops::torch_pool());
   infer::GenerateOptions options;
   options.max_new_tokens = options_.sample_tokens;
+  options.ignore_eos = true;
   options.sampler.temperature = 0.8;
-  options.sampler.limit = data_.tokenizer->vocab_size();
-  // Where nothing is given to begin with, the text that training text begins with.
+  options.sampler.seed = static_cast<int64_t>(seed);
+  // Where nothing is given to begin with, the token that the training text begins with.
   std::vector<int32_t> prompt = data_.tokenizer->encode(options_.sample_prompt);
   if (prompt.empty()) prompt.push_back(data_.shards->token(0));
-  return infer::generate(reader, *data_.tokenizer, prompt, options, seed).text;
+  infer::State state = reader.new_state();
+  const infer::Generation drawn =
+      infer::Generator(reader, *data_.tokenizer).run(prompt, state, options);
+  return data_.tokenizer->decode(prompt) + drawn.text;
 }
 
 void NextTokenTask::save(const std::string& folder) const {

@@ -128,7 +128,8 @@ std::string evaluation_facts(const std::vector<EvalMetrics>& evaluations) {
                 "best held-out loss, step " + std::to_string(best->step));
   }
   for (const auto& [name, value] : last.values) {
-    if (name != "loss") out += fact(format_number(value), "held-out " + spaced(name));
+    if (name != "loss" && name != "tokens")
+      out += fact(format_number(value), "held-out " + spaced(name));
   }
   return out;
 }
@@ -211,6 +212,7 @@ std::string evaluation_charts(const Run& run) {
     for (const auto& [name, value] : e.values) names.insert(name);
   }
   names.erase("loss");
+  names.erase("tokens");  // how many were read, not how well
   std::string out;
   for (const std::string& name : names) {
     Series series{.name = name, .colour = 2, .marked = true};

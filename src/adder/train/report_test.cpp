@@ -131,7 +131,7 @@ TEST(ThinOut, KeepsExtremesAndEnds) {
   for (size_t i = 0; i < kept.size(); ++i) {
     low = std::min(low, kept[i].y);
     high = std::max(high, kept[i].y);
-    if (i > 0) EXPECT_GE(kept[i].x, kept[i - 1].x);
+    EXPECT_GE(kept[i].x, kept[i > 0 ? i - 1 : 0].x);
   }
   EXPECT_EQ(low, -99);
   EXPECT_EQ(high, 99);

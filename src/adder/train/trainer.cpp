@@ -286,6 +286,10 @@ void install_stop_signals() {
   std::signal(SIGTERM, &ask_to_stop);
 }
 
+void reset_stop_request() {
+  stop_asked = false;
+}
+
 TrainResult train(Task& task, const TrainOptions& options, const fs::path& run_folder, bool resume,
                   const io::Json& description, const TrainListener& listener) {
   if (options.threads > 0) at::set_num_threads(static_cast<int>(options.threads));

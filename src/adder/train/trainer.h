@@ -52,5 +52,7 @@ TrainResult train(Task& task, const TrainOptions& options, const std::filesystem
 /// Makes SIGINT and SIGTERM ask a running train() to save and leave; a second signal ends the
 /// process.
 void install_stop_signals();
+/// Forgets a request to stop, so that the same process may train again.
+void reset_stop_request();
 
 }  // namespace adder::train

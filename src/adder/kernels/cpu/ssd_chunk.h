@@ -225,8 +225,10 @@ inline void set_scores(const Tokens& t, int64_t width, const float* B_t, const f
 /// A state is kept transposed, (state, head_dim) in a tile (states, columns), so that heads'
 /// products run along head_dim. to = whole * from + sum over tokens [first, last) of keys_t (outer)
 /// rows_t.
-inline void advance_state(const Sizes& sizes, const float* from, float whole, const float* keys,
-                          const float* rows, int64_t first, int64_t last, float* to) {
+/// Not inlined: in a larger function the compiler runs out of registers for the sums.
+[[gnu::noinline]] inline void advance_state(const Sizes& sizes, const float* from, float whole,
+                                            const float* keys, const float* rows, int64_t first,
+                                            int64_t last, float* to) {
   for_panels(sizes.columns, [&]<int V>(int64_t col) {
     for (int64_t n = 0; n < sizes.states; n += kBlockRows) {
       Block<V> block;

@@ -1,0 +1,77 @@
+// adder plan RECIPE: what a recipe will need.
+#include "adder/train/plan.h"
+
+#include <fmt/format.h>
+
+#include "adder/base/error.h"
+#include "adder/cli/machine.h"
+#include "adder/cli/output.h"
+#include "adder/cli/recipe.h"
+#include "adder/cli/verbs.h"
+#include "adder/data/corpus.h"
+#include "adder/data/prepare.h"
+#include "adder/model/directory.h"
+
+namespace adder::cli {
+namespace {
+
+/// The model that the recipe trains; its vocabulary comes from the text's tokenizer when the recipe
+/// names none.
+model::ModelConfig model_of(const train::Recipe& recipe) {
+  if (!recipe.train.init.empty()) return model::ModelDirectory::open(recipe.train.init).config();
+  model::ModelConfig config = recipe.model;
+  if (config.vocab_size > 0) return config;
+  const auto& data = recipe.data;
+  if (data.tokenizer == "char" && data.text.empty()) {
+    throw Error(ErrorKind::kConfig, {.what = "the size of the vocabulary is not known",
+                                     .where = "model.vocab_size",
+                                     .why = "a character tokenizer is made from the text, and "
+                                            "data.text is empty",
+                                     .next = "give --data.text FILE or --model.vocab_size N"});
+  }
+  data::Corpus corpus;
+  if (data.tokenizer == "char") {
+    corpus =
+        data::Corpus::open({data.text.begin(), data.text.end()}, data::unescape(data.separator));
+  }
+  config.vocab_size = data::make_tokenizer(data.tokenizer, corpus.documents())->vocab_size();
+  return config;
+}
+
+}  // namespace
+
+int run_plan(Words words) {
+  std::string file;
+  bool json = false;
+  LoadedRecipe loaded;
+  Arguments args("plan RECIPE [--key value ...] [flags]",
+                 "What a recipe will need: parameters, arithmetic, memory. Nothing is trained.",
+                 {"adder plan recipes/mamba/quickstart.toml --model.vocab_size 65",
+                  "adder plan recipe.toml --train.batch_size 16"});
+  args.positional("RECIPE", file, "a TOML file");
+  args.option("json", json, "result as JSON on stdout");
+  loaded.add_flags(args);
+  if (!args.parse(words)) return 0;
+  loaded.read(file, args);
+  const train::Recipe& recipe = loaded.recipe;
+  const auto config = model_of(recipe);
+  const auto plan = train::make_plan(config, recipe.train);
+  const auto memory = static_cast<double>(look_at_machine().memory_available);
+  const int64_t batch = train::largest_batch(config, recipe.train, memory);
+  if (json) {
+    io::Json result = train::plan_json(plan);
+    result["memory_available_bytes"] = static_cast<int64_t>(memory);
+    result["largest_batch_size"] = batch;
+    print_json(result);
+    return 0;
+  }
+  print(train::plan_text(plan));
+  print(fmt::format("this machine has {} free: batch_size up to {}\n", short_bytes(memory), batch));
+  if (plan.peak_bytes > memory) {
+    say("warning: the run does not fit; lower train.batch_size or train.length, or set "
+        "train.checkpoint_activations");
+  }
+  return 0;
+}
+
+}  // namespace adder::cli

@@ -1,0 +1,147 @@
+// adder train RECIPE: trains, fine-tunes, resumes.
+#include <fmt/format.h>
+#include <filesystem>
+#include <memory>
+
+#include "adder/base/error.h"
+#include "adder/cli/output.h"
+#include "adder/cli/recipe.h"
+#include "adder/cli/torch/verbs.h"
+#include "adder/data/prepare.h"
+#include "adder/io/file.h"
+#include "adder/train/next_token.h"
+#include "adder/train/report.h"
+#include "adder/train/trainer.h"
+
+namespace adder::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The text as shards; a bar when they are not there yet. Fine-tuning takes the model's tokenizer
+/// unless the recipe names another.
+data::PreparedData prepare_text(const train::Recipe& recipe) {
+  std::unique_ptr<Bar> bar;
+  const auto progress = [&](int64_t done, int64_t total) {
+    if (!bar) bar = std::make_unique<Bar>("encoding", total, "B");
+    bar->update(done);
+  };
+  std::shared_ptr<const text::Tokenizer> tokenizer;
+  const fs::path init = recipe.train.init;
+  if (!init.empty() && fs::exists(init / "tokenizer.json")) tokenizer = text::load_tokenizer(init);
+  auto prepared = data::prepare(recipe.data, progress, std::move(tokenizer));
+  if (bar) bar->finish();
+  bar.reset();
+  if (!prepared.note.empty()) say(prepared.note);
+  return prepared;
+}
+
+std::string metrics_line(const std::map<std::string, double>& metrics) {
+  std::string line;
+  for (const auto& [name, value] : metrics) {
+    if (name != "tokens") line += fmt::format("  {} {:.4f}", name, value);
+  }
+  return line;
+}
+
+/// What the trainer tells, as a bar with lines above it.
+train::TrainListener listener_for(Bar& bar) {
+  train::TrainListener listener;
+  listener.on_step = [&bar, rate = 0.0](const train::StepReport& report) mutable {
+    if (report.items_per_s > 0) rate = report.items_per_s;
+    bar.update(report.step,
+               fmt::format("loss {:.4f}  {} tokens/s", report.loss, short_number(rate)));
+  };
+  listener.on_evaluation = [](int64_t step, const std::map<std::string, double>& metrics) {
+    say(fmt::format("step {}  held out:{}", step, metrics_line(metrics)));
+  };
+  listener.on_sample = [](int64_t step, const std::string& text) {
+    say(fmt::format("step {}  sample: {}", step, text));
+  };
+  listener.on_note = [](const std::string& text) { say("note: " + text); };
+  return listener;
+}
+
+io::Json result_json(const train::TrainResult& result, const fs::path& run) {
+  return {{"run", run.string()},
+          {"step", result.step},
+          {"interrupted", result.interrupted},
+          {"train_loss", result.train_loss},
+          {"evaluation", result.evaluation},
+          {"checkpoint", result.checkpoint.string()}};
+}
+
+void say_summary(const train::TrainResult& result, const fs::path& run, const fs::path& recipe,
+                 const fs::path& report) {
+  if (result.interrupted) {
+    say(
+        fmt::format("stopped at step {}; everything is saved. Go on with:\n"
+                    "  adder train {} --run {} --resume",
+                    result.step, recipe.string(), run.string()));
+    return;
+  }
+  say(fmt::format(
+      "\ndone: {} steps, loss {:.4f}{}", result.step, result.train_loss,
+      result.evaluation.empty() ? "" : "; held out:" + metrics_line(result.evaluation)));
+  say("  model   " + result.checkpoint.string());
+  if (!report.empty()) say("  report  " + report.string());
+  say(fmt::format("try next:\n  adder generate {0} --max-new-tokens 200\n  adder chat {0}",
+                  run.string()));
+}
+
+/// The report is worth a warning, not the run.
+fs::path try_report(const fs::path& run) {
+  try {
+    return train::write_report(run);
+  } catch (const Error& error) {
+    say(std::string("warning: no report: ") + error.what());
+    return {};
+  }
+}
+
+}  // namespace
+
+int run_train(Words words) {
+  std::string file, run;
+  bool resume = false, print_config = false, json = false;
+  LoadedRecipe loaded;
+  Arguments args("train RECIPE [--key value ...] [flags]",
+                 "Trains what a recipe describes. Any key of the recipe is also a flag.",
+                 {"adder train recipes/mamba/quickstart.toml --data.text stories.txt",
+                  "adder train recipe.toml --train.lr 3e-4 --run runs/second",
+                  "adder train recipe.toml --run runs/second --resume"});
+  args.positional("RECIPE", file, "a TOML file");
+  args.option("run", run, "folder of the run; empty: runs/NAME of the recipe");
+  args.option("resume", resume, "continue from the run's newest good checkpoint");
+  args.option("print_config", print_config, "print every value and where it came from, and leave");
+  args.option("json", json, "result as JSON on stdout");
+  loaded.add_flags(args);
+  if (!args.parse(words)) return 0;
+  loaded.read(file, args);
+  if (print_config) {
+    if (json) print_json(loaded.to_json());
+    if (!json) print(loaded.print_config());
+    return 0;
+  }
+  const fs::path folder = run.empty() ? fs::path("runs") / fs::path(file).stem() : fs::path(run);
+  train::install_stop_signals();
+  train::Recipe& recipe = loaded.recipe;
+  train::NextTokenTask task(recipe, prepare_text(recipe));
+  say(fmt::format("{}: {} parameters, {} steps of {} x {} x {} tokens", folder.string(),
+                  short_number(static_cast<double>(model::parameter_count(task.model().config()))),
+                  recipe.train.steps, recipe.train.accumulation, recipe.train.batch_size,
+                  recipe.train.length));
+  train::TrainResult result;
+  {
+    Bar bar("training", recipe.train.steps, "step");
+    result = train::train(task, recipe.train, folder, resume, {{"config", loaded.to_json()}},
+                          listener_for(bar));
+    bar.finish();
+  }
+  const fs::path report = try_report(folder);
+  if (json) print_json(result_json(result, folder));
+  say_summary(result, folder, file, report);
+  return 0;
+}
+
+}  // namespace adder::cli

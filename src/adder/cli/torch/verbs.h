@@ -1,0 +1,10 @@
+// The verbs of libadder_train.so.
+#pragma once
+
+#include "adder/cli/verbs.h"
+
+namespace adder::cli {
+
+int run_train(Words words);
+
+}  // namespace adder::cli

@@ -1,0 +1,38 @@
+// The operators in plain LibTorch tensors with LibTorch's own gradients: what a user would write,
+// and what Adder's operators are measured against. Tests compare the values too.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <utility>
+
+namespace adder::eval {
+
+using at::Tensor;
+
+/// The chunked scan of Mamba-2 (mamba-core 1.5) with one group: x (batch, length, heads, head_dim),
+/// dt (batch, length, heads) before softplus, dt_bias, A, D (heads), B and C (batch, length, 1,
+/// state). length must be a multiple of `chunk`. -> y as x, and the final state (batch, heads,
+/// head_dim, state).
+std::pair<Tensor, Tensor> plain_ssd(const Tensor& x, const Tensor& dt, const Tensor& A,
+                                    const Tensor& B, const Tensor& C, const Tensor& D,
+                                    const Tensor& dt_bias, int64_t chunk);
+
+/// x (batch, length, channels), weight (channels, width), bias (channels); with SiLU.
+Tensor plain_causal_conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias);
+
+/// (norm(x + residual), x + residual)
+std::pair<Tensor, Tensor> plain_rms_norm(const Tensor& x, const Tensor& weight, double eps,
+                                         const Tensor& residual);
+/// norm(x silu(z))
+Tensor plain_gated_rms_norm(const Tensor& x, const Tensor& weight, const Tensor& z, double eps);
+
+/// The summed cross-entropy of x W^T; the logits exist whole.
+Tensor plain_linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& target);
+
+/// One token of the scan; `state` is replaced: x (batch, heads, head_dim), dt (batch, heads), B and
+/// C (batch, 1, state).
+Tensor plain_ssd_update(Tensor& state, const Tensor& x, const Tensor& dt, const Tensor& A,
+                        const Tensor& B, const Tensor& C, const Tensor& D, const Tensor& dt_bias);
+
+}  // namespace adder::eval

@@ -1,0 +1,61 @@
+// Text out of a model: a prompt in, tokens and text out, one at a time.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "adder/infer/model.h"
+#include "adder/infer/sampler.h"
+#include "adder/text/tokenizer.h"
+
+namespace adder::infer {
+
+struct GenerateOptions {
+  int64_t max_new_tokens = 128;
+  std::vector<std::string> stop;  // text that ends the generation; not part of it
+  bool ignore_eos = false;        // go on after the token that ends a document
+  SamplerOptions sampler;
+
+  void describe(OptionVisitor& v);
+  /// Throws kConfig.
+  void check() const;
+};
+
+enum class StopReason { kLength, kEos, kStopString, kCancelled };
+/// "length", "eos", "stop", "cancelled".
+const char* to_string(StopReason reason);
+
+struct Generation {
+  std::vector<int32_t> ids;  // every token drawn, eos and those of a stop string included
+  std::string text;          // valid UTF-8, without the stop string
+  StopReason reason = StopReason::kLength;
+  int64_t prompt_tokens = 0;
+  double prompt_seconds = 0;    // until the logits after the prompt
+  double generate_seconds = 0;  // from there to the end
+};
+
+/// Gets each token and the text that became certain with it (often "": a character or a stop string
+/// may be unfinished; the last piece may come with no token). Returns false to end the generation.
+using OnToken = std::function<bool(std::optional<int32_t> id, std::string_view piece)>;
+
+class Generator {
+ public:
+  /// Both must outlive this. Ids that the tokenizer does not have are never drawn; its eos ends a
+  /// text.
+  Generator(Model& model, const text::Tokenizer& tokenizer)
+      : model_(model), tokenizer_(tokenizer) {}
+
+  /// Reads `prompt` (at least one token) into `state` and goes on from there. `before`: tokens that
+  /// `state` has read already, for the repetition penalty. At the end the state has read all tokens
+  /// but the last one drawn.
+  Generation run(std::span<const int32_t> prompt, State& state, const GenerateOptions& options,
+                 const OnToken& on_token = {}, std::span<const int32_t> before = {});
+
+ private:
+  Model& model_;
+  const text::Tokenizer& tokenizer_;
+};
+
+}  // namespace adder::infer

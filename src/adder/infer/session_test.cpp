@@ -1,0 +1,132 @@
+#include "adder/infer/session.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <stdexcept>
+
+#include "adder/base/error.h"
+#include "adder/base/thread_pool.h"
+#include "adder/infer/state_file.h"
+#include "adder/infer/test_support.h"
+#include "adder/io/file.h"
+#include "adder/text/byte_tokenizer.h"
+#include "adder/text/char_tokenizer.h"
+
+namespace adder::infer {
+namespace {
+
+using namespace testing_support;
+namespace fs = std::filesystem;
+
+class SessionTest : public testing::Test {
+ protected:
+  SessionTest()
+      : source_(with_options({"vocab_size=260", "mamba2.learnable_init_states=true"})),
+        model_(source_.config, source_.weights, pool_) {
+    options_.max_new_tokens = 6;
+    options_.ignore_eos = true;
+    options_.sampler.temperature = 0.8;
+    options_.sampler.repetition_penalty = 1.3;
+    folder_ = fs::temp_directory_path() / ("adder_session_" + std::to_string(getpid()));
+    fs::create_directories(folder_);
+  }
+  ~SessionTest() override { fs::remove_all(folder_); }
+
+  const ThreadPool pool_{2};
+  RandomModel source_;
+  Model model_;
+  text::ByteTokenizer tokenizer_;
+  GenerateOptions options_;
+  fs::path folder_;
+};
+
+TEST_F(SessionTest, TurnsGoOnFromTheCarriedState) {
+  Session session(model_, tokenizer_);
+  const Generation first = session.turn("Hello", options_);
+  const Generation second = session.turn(" you", options_);
+  EXPECT_EQ(second.prompt_tokens, 1 + 4);  // the last token drawn was still unread
+
+  // The same in one piece: everything before the second answer is read at once.
+  std::vector<int32_t> text = tokenizer_.encode("Hello");
+  text.insert(text.end(), first.ids.begin(), first.ids.end());
+  for (const int32_t id : tokenizer_.encode(" you")) text.push_back(id);
+  State state = model_.new_state();
+  EXPECT_EQ(Generator(model_, tokenizer_).run(text, state, options_).ids, second.ids);
+  text.insert(text.end(), second.ids.begin(), second.ids.end());
+  EXPECT_EQ(session.ids(), text);
+}
+
+TEST_F(SessionTest, UndoTakesATurnBack) {
+  Session session(model_, tokenizer_);
+  session.turn("One.", options_);
+  const auto ids = session.ids();
+  const Generation before = session.turn("Two.", options_);
+  EXPECT_TRUE(session.undo());
+  EXPECT_EQ(session.ids(), ids);
+  EXPECT_EQ(session.turn("Two.", options_).ids, before.ids);
+  EXPECT_TRUE(session.undo());
+  EXPECT_TRUE(session.undo());
+  EXPECT_FALSE(session.undo());
+  EXPECT_TRUE(session.ids().empty());
+  EXPECT_THROW(session.turn("", options_), Error);
+}
+
+TEST_F(SessionTest, AFailedTurnLeavesNothingBehind) {
+  Session session(model_, tokenizer_), other(model_, tokenizer_);
+  session.turn("One.", options_);
+  other.turn("One.", options_);
+  const OnToken fails = [](std::optional<int32_t>, std::string_view) -> bool {
+    throw std::runtime_error("the caller's own");
+  };
+  EXPECT_THROW(session.turn("Two.", options_, fails), std::runtime_error);
+  EXPECT_EQ(session.turn("Three.", options_).ids, other.turn("Three.", options_).ids);
+}
+
+TEST_F(SessionTest, SavedAndLoadedItGoesOnAsBefore) {
+  Session session(model_, tokenizer_), other(model_, tokenizer_);
+  session.turn("Hello", options_);
+  session.save(folder_ / "chat.safetensors");
+  other.turn("Something else", options_);
+  other.load(folder_ / "chat.safetensors");
+  EXPECT_EQ(other.ids(), session.ids());
+  EXPECT_FALSE(other.undo());
+  EXPECT_EQ(other.turn(" again", options_).ids, session.turn(" again", options_).ids);
+}
+
+TEST_F(SessionTest, LoadRefusesOtherModelsTokenizersAndFiles) {
+  const fs::path file = folder_ / "chat.safetensors";
+  Session session(model_, tokenizer_);
+  session.turn("Hello", options_);
+  session.save(file);
+  const auto kind = [&](Session& s) {
+    try {
+      s.load(file);
+    } catch (const Error& error) {
+      return error.kind();
+    }
+    return ErrorKind::kInternal;
+  };
+  const RandomModel retrained(source_.config, 8);
+  Model other(retrained.config, retrained.weights, pool_);
+  Session of_other(other, tokenizer_);
+  EXPECT_EQ(kind(of_other), ErrorKind::kShape);
+  const auto chars = text::CharTokenizer::train("abc");
+  Session of_chars(model_, chars);
+  EXPECT_EQ(kind(of_chars), ErrorKind::kShape);
+
+  const std::string good = io::read_file(file, 1 << 20);
+  io::write_file_atomic(file, std::string_view(good).substr(0, good.size() / 2));
+  EXPECT_EQ(kind(session), ErrorKind::kFormat);
+  std::string wrong = good;
+  const std::size_t at = wrong.find("\"tokens\":\"");
+  ASSERT_NE(at, std::string::npos);
+  wrong.replace(at + 10, 2, "99");  // more than there are
+  io::write_file_atomic(file, wrong);
+  EXPECT_EQ(kind(session), ErrorKind::kFormat);
+  io::write_file_atomic(file, good);
+  session.load(file);
+}
+
+}  // namespace
+}  // namespace adder::infer

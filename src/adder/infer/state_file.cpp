@@ -1,0 +1,133 @@
+#include "adder/infer/state_file.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "adder/base/error.h"
+#include "adder/io/hash.h"
+#include "adder/io/safetensors.h"
+
+namespace adder::infer {
+namespace {
+
+constexpr const char* kFormatName = "adder-state";
+constexpr const char* kVersion = "1";
+
+/// Calls visit(name, layer, index, shape) for every array of the model's state.
+template <typename Visit>
+void for_each_array(const model::ModelConfig& config, Visit&& visit) {
+  for (int64_t layer = 0; layer < config.n_layer; ++layer) {
+    int64_t index = 0;
+    for (const model::StateSpec& spec : config.mixer(layer).states(config.place(layer))) {
+      visit("layers." + std::to_string(layer) + "." + spec.name, layer, index++, spec.shape);
+    }
+  }
+}
+
+[[noreturn]] void not_a_state(const std::filesystem::path& file, std::string why) {
+  throw Error(ErrorKind::kFormat,
+              {.what = "this is not a saved state", .where = file.string(), .why = std::move(why)});
+}
+
+void check_metadata(const io::SafetensorsFile& file, const std::string& key,
+                    const std::string& want, const char* what) {
+  const auto found = file.metadata().find(key);
+  if (found == file.metadata().end()) not_a_state(file.path(), "it has no '" + key + "'");
+  if (found->second == want) return;
+  throw Error(ErrorKind::kShape,
+              {.what = std::string("this state was saved with another ") + what,
+               .where = file.path().string(),
+               .next = "use it with the model directory that it was saved with"});
+}
+
+const io::TensorInfo& tensor(const io::SafetensorsFile& file, const std::string& name,
+                             DType dtype) {
+  const io::TensorInfo* info = file.find(name);
+  if (info == nullptr) not_a_state(file.path(), "'" + name + "' is missing");
+  if (info->dtype != dtype) not_a_state(file.path(), "'" + name + "' has the wrong type");
+  return *info;
+}
+
+int64_t tokens_read(const io::SafetensorsFile& file, std::size_t ids) {
+  const auto found = file.metadata().find("tokens");
+  int64_t tokens = -1;
+  if (found != file.metadata().end() && found->second.size() < 19 && !found->second.empty() &&
+      found->second.find_first_not_of("0123456789") == std::string::npos) {
+    tokens = std::stoll(found->second);
+  }
+  if (tokens < 0 || tokens > static_cast<int64_t>(ids)) {
+    not_a_state(file.path(), "its number of tokens is wrong");
+  }
+  return tokens;
+}
+
+}  // namespace
+
+void save_state(const std::filesystem::path& file, const State& state,
+                const std::vector<int32_t>& ids, const Model& model,
+                const std::string& tokenizer_hash) {
+  model.check_state(state);
+  std::vector<io::TensorInfo> tensors;
+  for_each_array(model.config(),
+                 [&](std::string name, int64_t layer, int64_t index, const model::Shape& shape) {
+                   const auto count = static_cast<std::size_t>(model::element_count(shape));
+                   tensors.push_back({std::move(name), DType::f32, shape,
+                                      std::as_bytes(std::span(state.array(layer, index), count))});
+                 });
+  tensors.push_back(
+      {"ids", DType::i32, {static_cast<int64_t>(ids.size())}, std::as_bytes(std::span(ids))});
+  io::write_safetensors(file, std::move(tensors),
+                        {{"format", kFormatName},
+                         {"version", kVersion},
+                         {"tokens", std::to_string(state.tokens)},
+                         {"model", fingerprint(model.config(), model.weights())},
+                         {"tokenizer", tokenizer_hash}});
+}
+
+SavedState load_state(const std::filesystem::path& path, const Model& model,
+                      const std::string& tokenizer_hash) {
+  const io::SafetensorsFile file = io::SafetensorsFile::open(path);
+  const auto format = file.metadata().find("format");
+  if (format == file.metadata().end() || format->second != kFormatName) {
+    not_a_state(path, "its format is another one");
+  }
+  check_metadata(file, "version", kVersion, "version of Adder");
+  check_metadata(file, "model", fingerprint(model.config(), model.weights()), "model");
+  check_metadata(file, "tokenizer", tokenizer_hash, "tokenizer");
+
+  SavedState saved{model.new_state(), {}};
+  for_each_array(model.config(), [&](const std::string& name, int64_t layer, int64_t index,
+                                     const model::Shape& shape) {
+    const io::TensorInfo& info = tensor(file, name, DType::f32);
+    if (info.shape != shape) not_a_state(path, "'" + name + "' has the wrong shape");
+    const auto count = static_cast<std::size_t>(model::element_count(shape));
+    file.read(name, std::as_writable_bytes(std::span(saved.state.array(layer, index), count)));
+  });
+  saved.ids.resize(static_cast<std::size_t>(tensor(file, "ids", DType::i32).elements()));
+  file.read("ids", std::as_writable_bytes(std::span(saved.ids)));
+  const bool known = std::all_of(saved.ids.begin(), saved.ids.end(),
+                                 [&](int32_t id) { return id >= 0 && id < model.vocab_size(); });
+  if (!known) not_a_state(path, "it holds tokens outside the vocabulary");
+  saved.state.tokens = tokens_read(file, saved.ids.size());
+  return saved;
+}
+
+std::string fingerprint(const model::ModelConfig& config, const model::Weights& weights) {
+  constexpr std::size_t kPart = 4096;
+  io::Hash128 hash;
+  hash.add(io::as_bytes(model::config_to_json(config).dump()));
+  for (const auto& [name, tensor] : weights) {
+    const auto size =
+        static_cast<std::size_t>(model::element_count(tensor.shape) * size_of(tensor.dtype));
+    const std::span<const std::byte> bytes(static_cast<const std::byte*>(tensor.data), size);
+    hash.add(io::as_bytes(name + " " + std::string(adder::to_string(tensor.dtype)) +
+                          model::to_string(tensor.shape)));
+    const std::size_t part = std::min(size, kPart);
+    for (const std::size_t at : {std::size_t{0}, (size - part) / 2, size - part}) {
+      hash.add(bytes.subspan(at, part));
+    }
+  }
+  return hash.hex();
+}
+
+}  // namespace adder::infer

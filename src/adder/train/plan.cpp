@@ -1,0 +1,194 @@
+#include "adder/train/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "adder/base/thread_pool.h"
+#include "adder/train/plan_mixers.h"
+#include "adder/train/report_html.h"
+
+namespace adder::train {
+namespace {
+
+// Measured once (plan_test.cpp says how): a process that has loaded LibTorch and run one step of a
+// tiny model, and what oneDNN, the thread pool and the allocator hold beside the tensors.
+constexpr double kBaseBytes = 230e6;
+
+/// Named amounts in the order of their first mention.
+class Parts {
+ public:
+  void add(const std::string& name, double amount, const std::string& note = "") {
+    const auto same = [&](const PlanPart& part) { return part.name == name; };
+    const auto found = std::find_if(parts_.begin(), parts_.end(), same);
+    if (found != parts_.end())
+      found->amount += amount;
+    else
+      parts_.push_back({name, amount, note});
+  }
+  double sum() const {
+    double total = 0;
+    for (const PlanPart& part : parts_) total += part.amount;
+    return total;
+  }
+  std::vector<PlanPart> take() { return std::move(parts_); }
+
+ private:
+  std::vector<PlanPart> parts_;
+};
+
+std::string group_of(const std::string& name) {
+  if (name.starts_with("backbone.embeddings")) return "embedding";
+  if (name.starts_with("lm_head")) return "head";
+  return name.find(".mixer.") != std::string::npos ? "mixers" : "norms";
+}
+
+PlanShape shape_of(const TrainOptions& options) {
+  return {options.batch_size, options.length, options.compute == "bf16" ? 2 : 4,
+          options.threads > 0 ? options.threads : default_threads()};
+}
+
+/// nn/language_model.cpp and ops/linear_cross_entropy.cpp around the mixers: bytes.
+struct StackMemory {
+  double block_inputs;  // kept with and without recomputation: hidden and residual of each block
+  double normed;        // each mixer's input, kept without recomputation
+  double head_kept;     // the head's input, the targets and the head in the compute type
+  double head_working;  // tiles of logits and the head's gradient while it is summed
+  double gradients;     // of one block's output and residual, on the way back
+};
+
+StackMemory stack_memory(const model::ModelConfig& config, const PlanShape& shape) {
+  const auto d = static_cast<double>(config.d_model), e = static_cast<double>(shape.element);
+  const auto vocab = static_cast<double>(config.vocab_size);
+  const auto layers = static_cast<double>(config.n_layer);
+  const double tokens = shape.tokens(), residual = config.residual_in_fp32 ? 4 : e;
+  const double tile = std::min(
+      tokens, static_cast<double>(std::clamp<int64_t>((2 << 20) / config.vocab_size, 16, 4096)));
+  StackMemory memory{};
+  memory.block_inputs = tokens * d * ((layers + 1) * e + layers * residual);
+  memory.normed = tokens * d * e * layers;
+  memory.head_kept = tokens * (d * e + 8) + (shape.element == 4 ? 0 : vocab * d * e);
+  // The tile in fp32, once more in the compute type, and the product that is added to the gradient.
+  memory.head_working =
+      tile * vocab * (4 + (shape.element == 4 ? 0 : e)) + vocab * d * (4 + e) + tokens * d * e;
+  memory.gradients = tokens * d * (e + residual);
+  return memory;
+}
+
+/// What is held at the moment of most, by category.
+Parts memory_parts(const model::ModelConfig& config, const TrainOptions& options, double weights) {
+  const PlanShape shape = shape_of(options);
+  const StackMemory stack = stack_memory(config, shape);
+  MixerMemory all, largest;
+  for (int64_t layer = 0; layer < config.n_layer; ++layer) {
+    const MixerMemory one = mixer_memory(config, layer, shape);
+    all.kept += one.kept;
+    all.weights += one.weights;
+    if (one.kept + one.working > largest.kept + largest.working) largest = one;
+  }
+  const bool again = options.checkpoint_activations;
+  const double matrices = again ? largest.weights : all.weights;
+  const double one_normed = stack.normed / static_cast<double>(config.n_layer);
+  const double kept = stack.block_inputs + stack.head_kept +
+                      (again ? largest.kept + one_normed : all.kept + stack.normed);
+
+  Parts parts;
+  parts.add("program", kBaseBytes, "LibTorch, oneDNN, thread stacks");
+  parts.add("weights", weights, "fp32");
+  parts.add("AdamW moments", 2 * weights, "fp32, mean and square");
+  parts.add("gradients", weights, "fp32");
+  parts.add("weights in bf16", matrices,
+            again ? "of one block at a time" : "kept for the backward");
+  parts.add("activations", kept,
+            again ? "inputs of every block, one block whole" : "kept for the backward pass");
+  const double block = largest.working + stack.gradients;
+  if (block - largest.scan > stack.head_working) {
+    parts.add("scan workspace", largest.scan, "states and partial sums of the backward scan");
+    parts.add("backward", block - largest.scan, "gradients of one block's activations");
+  } else {
+    parts.add("logits", stack.head_working, "a tile of logits, the gradient of the head");
+  }
+  return parts;
+}
+
+}  // namespace
+
+Plan make_plan(const model::ModelConfig& config, const TrainOptions& options) {
+  config.check();
+  Plan plan;
+  Parts parameters;
+  for (const model::TensorSpec& spec : model::tensor_specs(config)) {
+    parameters.add(group_of(spec.name), static_cast<double>(model::element_count(spec.shape)));
+  }
+  plan.parameters = parameters.take();
+  plan.parameter_count = model::parameter_count(config);
+  plan.forward_flops = model::forward_flops(config, options.length);
+  plan.training_flops = plan.forward_flops * (options.checkpoint_activations ? 4 : 3);
+  plan.tokens_per_step = static_cast<double>(options.batch_size) *
+                         static_cast<double>(options.length) *
+                         static_cast<double>(options.accumulation);
+  plan.total_tokens = plan.tokens_per_step * static_cast<double>(options.steps);
+  Parts memory = memory_parts(config, options, 4 * static_cast<double>(plan.parameter_count));
+  plan.peak_bytes = memory.sum();
+  plan.memory = memory.take();
+  std::erase_if(plan.memory, [](const PlanPart& part) { return part.amount == 0; });
+  return plan;
+}
+
+int64_t largest_batch(const model::ModelConfig& config, TrainOptions options, double bytes) {
+  const auto fits = [&](int64_t batch) {
+    options.batch_size = batch;
+    return make_plan(config, options).peak_bytes <= bytes;
+  };
+  constexpr int64_t kMost = int64_t{1} << 24;
+  int64_t fitting = 0, failing = 1;
+  while (failing <= kMost && fits(failing)) {
+    fitting = failing;
+    failing *= 2;
+  }
+  while (failing - fitting > 1) {
+    const int64_t middle = fitting + (failing - fitting) / 2;
+    (fits(middle) ? fitting : failing) = middle;
+  }
+  return fitting;
+}
+
+io::Json plan_json(const Plan& plan) {
+  const auto list = [](const std::vector<PlanPart>& parts) {
+    io::Json json = io::Json::object();
+    for (const PlanPart& part : parts) json[part.name] = static_cast<int64_t>(part.amount);
+    return json;
+  };
+  return {{"parameters", plan.parameter_count},
+          {"parameters_by_group", list(plan.parameters)},
+          {"forward_flops_per_token", plan.forward_flops},
+          {"training_flops_per_token", plan.training_flops},
+          {"tokens_per_step", static_cast<int64_t>(plan.tokens_per_step)},
+          {"total_tokens", static_cast<int64_t>(plan.total_tokens)},
+          {"peak_bytes", static_cast<int64_t>(plan.peak_bytes)},
+          {"memory_bytes", list(plan.memory)}};
+}
+
+std::string plan_text(const Plan& plan) {
+  std::string out =
+      fmt::format("parameters   {:>12}  {}\n", format_short(double(plan.parameter_count)),
+                  format_number(double(plan.parameter_count)));
+  for (const PlanPart& part : plan.parameters) {
+    out += fmt::format("  {:<20} {:>10}  {:.1f} %\n", part.name, format_short(part.amount),
+                       100 * part.amount / static_cast<double>(plan.parameter_count));
+  }
+  out +=
+      fmt::format("arithmetic of a token\n  {:<20} {:>10}FLOP\n  {:<20} {:>10}FLOP\n", "forward",
+                  format_short(plan.forward_flops), "training", format_short(plan.training_flops));
+  out += fmt::format("work\n  {:<20} {:>10}\n  {:<20} {:>10}\n  {:<20} {:>10}FLOP\n",
+                     "tokens a step", format_short(plan.tokens_per_step), "tokens in all",
+                     format_short(plan.total_tokens), "in all",
+                     format_short(plan.training_flops * plan.total_tokens));
+  out += fmt::format("memory at the peak {:>12}\n", format_bytes(plan.peak_bytes));
+  for (const PlanPart& part : plan.memory) {
+    out += fmt::format("  {:<20} {:>10}  {}\n", part.name, format_bytes(part.amount), part.note);
+  }
+  return out;
+}
+
+}  // namespace adder::train

@@ -1,0 +1,220 @@
+// The loop itself, on a task of one tensor: what resumes, what is skipped, what is rolled back,
+// what is kept.
+#include "adder/train/trainer.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+#include <limits>
+#include <numeric>
+#include <set>
+
+#include "adder/base/error.h"
+#include "adder/base/rng.h"
+#include "adder/io/file.h"
+#include "adder/io/safetensors.h"
+#include "adder/train/metrics.h"
+#include "adder/train/tensors.h"
+
+namespace adder::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Least squares on noisy pairs; the batch of a chosen number is poisoned.
+class LineTask final : public Task {
+ public:
+  LineTask() : parameters_({{"w", {8}, {model::Init::Kind::kNormal, 1.0}, true, false}}, 3) {}
+
+  nn::Parameters& parameters() override { return parameters_; }
+  data::Batch next() override {
+    data::Array x = data::Array::zeros(DType::f32, {4, 8});
+    data::Array y = data::Array::zeros(DType::f32, {4});
+    Rng rng(11, static_cast<uint64_t>(index_));
+    for (float& value : x.as<float>()) value = static_cast<float>(rng.normal());
+    for (size_t row = 0; row < 4; ++row) {
+      const auto values = x.as<float>().subspan(8 * row, 8);
+      y.as<float>()[row] =
+          std::accumulate(values.begin(), values.end(), static_cast<float>(0.1 * rng.normal()));
+    }
+    if (poison.contains(index_)) y.as<float>()[2] = poison_value;
+    ++index_;
+    data::Batch batch;
+    batch.emplace("x", std::move(x));
+    batch.emplace("y", std::move(y));
+    return batch;
+  }
+  io::Json cursor() const override { return index_; }
+  void seek(const io::Json& cursor) override { index_ = cursor.get<int64_t>(); }
+  int64_t count(const data::Batch&) const override { return 4; }
+  at::Tensor loss_sum(const data::Batch& batch, nn::Context&) override {
+    const at::Tensor x = tensor_of(batch, "x"), y = tensor_of(batch, "y");
+    return (at::matmul(x, parameters_.at("w")) - y).square().sum();
+  }
+  std::map<std::string, double> evaluate(int64_t, nn::Context&) override {
+    return {{"loss", (parameters_.at("w").detach() - 1).square().sum().item<double>()}};
+  }
+  std::string sample(uint64_t) override { return ""; }
+  void save(const std::string& folder) const override {
+    const at::Tensor& w = parameters_.at("w");
+    io::write_safetensors(
+        fs::path(folder) / "model.safetensors",
+        {{"w", DType::f32, {8}, {static_cast<const std::byte*>(w.const_data_ptr()), 32}}});
+  }
+  void load(const std::string& folder) override {
+    const auto file = io::SafetensorsFile::open(fs::path(folder) / "model.safetensors");
+    const at::Tensor data = parameters_.at("w").data();
+    std::memcpy(data.mutable_data_ptr(), file.tensor("w").bytes.data(), 32);
+  }
+  std::string unit() const override { return "rows"; }
+
+  std::set<int64_t> poison;
+  float poison_value = std::numeric_limits<float>::quiet_NaN();
+
+ private:
+  nn::Parameters parameters_;
+  int64_t index_ = 0;
+};
+
+class TrainerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("adder-trainer-" + std::to_string(getpid()));
+    fs::remove_all(folder_);
+    options_.steps = 60;
+    options_.optimizer.lr = 0.05;
+    options_.schedule.warmup_steps = 5;
+    options_.log_every = 1;
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  TrainResult run(LineTask& task, const std::string& name, bool resume = false) {
+    TrainListener listener;
+    listener.on_note = [this](const std::string& note) { notes_ += note + "\n"; };
+    listener.on_step = [this](const StepReport& report) {
+      if (on_step_) on_step_(report);
+    };
+    return train(task, options_, folder_ / name, resume, {{"config", "test"}}, listener);
+  }
+
+  std::string weights(const TrainResult& result) const {
+    return io::read_file(result.checkpoint / "model.safetensors", 1 << 20);
+  }
+
+  fs::path folder_;
+  TrainOptions options_;
+  std::string notes_;
+  std::function<void(const StepReport&)> on_step_;
+};
+
+TEST_F(TrainerTest, LearnsAndRecords) {
+  LineTask task;
+  options_.steps = 200;
+  const TrainResult result = run(task, "a");
+  EXPECT_LT(result.evaluation.at("loss"), 0.01);  // the solution is w = 1
+  const Metrics metrics = read_metrics(folder_ / "a" / "metrics.jsonl");
+  EXPECT_EQ(metrics.steps.size(), 200u);
+  EXPECT_EQ(metrics.steps.back().tokens, 800);
+  EXPECT_EQ(metrics.evaluations.size(), 1u);
+  EXPECT_TRUE(fs::exists(folder_ / "a" / "run.json"));
+}
+
+TEST_F(TrainerTest, StopAndResumeEqualsStraightThroughByteForByte) {
+  options_.accumulation = 2;
+  LineTask straight;
+  const TrainResult whole = run(straight, "straight");
+  LineTask first, second;
+  install_stop_signals();
+  on_step_ = [](const StepReport& report) {
+    if (report.step == 30) raise(SIGTERM);
+  };
+  const TrainResult half = run(first, "halves");
+  EXPECT_TRUE(half.interrupted);
+  EXPECT_LT(half.step, 32);
+  on_step_ = {};
+  reset_stop_request();
+  const TrainResult resumed = run(second, "halves", /*resume=*/true);
+  EXPECT_EQ(resumed.step, 60);
+  EXPECT_EQ(weights(resumed), weights(whole));
+  EXPECT_EQ(io::read_file(resumed.checkpoint / "optimizer.safetensors", 1 << 20),
+            io::read_file(whole.checkpoint / "optimizer.safetensors", 1 << 20));
+  const auto steps = read_metrics(folder_ / "halves" / "metrics.jsonl").steps;
+  const auto expected = read_metrics(folder_ / "straight" / "metrics.jsonl").steps;
+  ASSERT_EQ(steps.size(), expected.size());
+  for (size_t i = 0; i < steps.size(); ++i)
+    EXPECT_EQ(steps[i].loss, expected[i].loss) << "step " << i + 1;
+}
+
+TEST_F(TrainerTest, ABadStepIsLeftOut) {
+  LineTask task;
+  task.poison = {10};
+  const TrainResult result = run(task, "a");
+  EXPECT_NE(notes_.find("step 11: the loss is nan"), std::string::npos) << notes_;
+  const auto steps = read_metrics(folder_ / "a" / "metrics.jsonl").steps;
+  EXPECT_TRUE(steps[10].skipped);
+  EXPECT_FALSE(steps[11].skipped);
+  EXPECT_TRUE(task.parameters().at("w").isfinite().all().item<bool>());
+}
+
+TEST_F(TrainerTest, StopPolicyEndsWithATypedErrorAndKeepsTheCheckpoint) {
+  LineTask task;
+  task.poison = {25};
+  options_.guard.on_nan = "stop";
+  options_.save_every = 10;
+  try {
+    run(task, "a");
+    FAIL() << "went on over a NaN";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kNumeric);
+  }
+  LineTask again;  // without the poison, from step 20
+  on_step_ = [](const StepReport& report) { EXPECT_GT(report.step, 20); };
+  EXPECT_EQ(run(again, "a", true).step, 60);
+}
+
+TEST_F(TrainerTest, RollBackReturnsToTheCheckpointAndPassesTheBadBatch) {
+  LineTask task;
+  task.poison = {25};
+  options_.guard.on_nan = "rollback";
+  options_.save_every = 10;
+  std::vector<int64_t> seen;
+  on_step_ = [&](const StepReport& report) { seen.push_back(report.step); };
+  EXPECT_EQ(run(task, "a").step, 60);
+  EXPECT_NE(notes_.find("back to the checkpoint of step 20"), std::string::npos) << notes_;
+  EXPECT_EQ(std::count(seen.begin(), seen.end(), 21), 2);
+}
+
+TEST_F(TrainerTest, ASpikeIsSkippedWhenAskedFor) {
+  LineTask task;
+  task.poison = {170};
+  task.poison_value = 1000;
+  options_.steps = 180;
+  options_.guard.on_spike = "skip";
+  run(task, "a");
+  EXPECT_NE(notes_.find("step 171"), std::string::npos) << notes_;
+}
+
+TEST_F(TrainerTest, AFolderWithARunIsNotOverwritten) {
+  LineTask task;
+  options_.steps = 3;
+  run(task, "a");
+  EXPECT_THROW(run(task, "a"), Error);
+}
+
+TEST_F(TrainerTest, TheBestCheckpointIsKept) {
+  LineTask task;
+  options_.eval_every = 5;
+  options_.save_every = 5;
+  options_.keep_last = 1;
+  options_.guard.on_nan = "skip";
+  run(task, "a");
+  const std::string best = io::read_file(folder_ / "a" / "checkpoints" / "best", 100);
+  EXPECT_TRUE(fs::exists(folder_ / "a" / "checkpoints" / best.substr(0, best.size() - 1) /
+                         "model.safetensors"));
+}
+
+}  // namespace
+}  // namespace adder::train
