@@ -23,7 +23,8 @@ CASES = {
     # The plain path normalises all groups together; the extra field says so to Adder.
     "groups": dict(head_dim=16, n_groups=2, norm_group="full"),
 }
-SIZES = dict(vocab_size=64, hidden_size=32, num_hidden_layers=2, state_size=16, expand=2, n_groups=1)
+SIZES = dict(vocab_size=64, hidden_size=32, num_hidden_layers=2, state_size=16, expand=2,
+             n_groups=1)
 PROMPT, LENGTH, NEW = 20, 100, 64
 
 
@@ -33,7 +34,8 @@ def randomise(model):
         noise = torch.randn_like(p)
         if name.endswith("embeddings.weight") or name == "lm_head.weight":
             p.data = 0.5 * noise
-        elif name.endswith("norm_f.weight"):  # signs differ: a tied head does not just repeat its input
+        elif name.endswith("norm_f.weight"):
+            # Signs differ: a tied head does not just repeat its input.
             p.data = 2 * noise
         elif name.endswith("norm.weight"):
             p.data = 1 + 0.3 * noise
@@ -56,8 +58,8 @@ def losses(model, ids):
 
 def greedy(model, prompt):
     """None when they would make a poor test: few kinds, or one almost undecided."""
-    out = model.generate(torch.tensor([prompt]), max_new_tokens=NEW, min_new_tokens=NEW, do_sample=False,
-                         output_logits=True, return_dict_in_generate=True, pad_token_id=0)
+    out = model.generate(torch.tensor([prompt]), max_new_tokens=NEW, min_new_tokens=NEW,
+                         do_sample=False, output_logits=True, return_dict_in_generate=True, pad_token_id=0)
     if len(set(out.sequences[0, len(prompt):].tolist())) < 16:
         return None
     gaps = [float(t.topk(2).values[0].diff().abs()) for t in out.logits]
@@ -77,7 +79,9 @@ def make(folder, options, seed):
     tokens = greedy(model, ids[:PROMPT])
     if tokens is None:
         return False
-    model._dynamic_tied_weights_keys = ["lm_head.weight"] if model.config.tie_word_embeddings else None
+    # This version of transformers forgets that the head may be tied, and then refuses to save it.
+    tied = model.config.tie_word_embeddings
+    model._dynamic_tied_weights_keys = ["lm_head.weight"] if tied else None
     model.save_pretrained(folder)
     golden = dict(ids=ids, losses=losses(model, ids), prompt=PROMPT, greedy=tokens)
     (folder / "golden.json").write_text(json.dumps(golden) + "\n")

@@ -12,7 +12,8 @@ std::string train_library_path() {
   Dl_info here{};
   const auto* self = reinterpret_cast<const void*>(&train_library_path);
   if (dladdr(self, &here) == 0 || here.dli_fname == nullptr) return "libadder_train.so";
-  return (std::filesystem::path(here.dli_fname).parent_path() / "libadder_train.so").string();
+  const auto folder = std::filesystem::path(here.dli_fname).parent_path();
+  return (folder / "libadder_train.so").lexically_normal().string();
 }
 
 VerbFunction train_verb(std::string_view name) {

@@ -6,5 +6,6 @@
 extern "C" __attribute__((visibility("default")))
 const adder::cli::TrainVerb adder_train_verbs[] = {
     {"train", &adder::cli::run_train},
+    {"bench", &adder::cli::run_bench},
     {nullptr, nullptr},
 };

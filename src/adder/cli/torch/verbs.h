@@ -6,5 +6,6 @@
 namespace adder::cli {
 
 int run_train(Words words);
+int run_bench(Words words);
 
 }  // namespace adder::cli

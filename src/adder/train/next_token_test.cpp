@@ -1,0 +1,206 @@
+// Language-model training on real text: resume to the byte, and the two readings of a model (nn and
+// infer) against each other.
+#include "adder/train/next_token.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include "adder/base/error.h"
+#include "adder/data/stories.h"
+#include "adder/infer/model.h"
+#include "adder/infer/score.h"
+#include "adder/io/file.h"
+#include "adder/model/mamba2_spec.h"
+#include "adder/ops/view.h"
+#include "adder/train/trainer.h"
+
+namespace adder::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+class NextTokenTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("adder-next-token-" + std::to_string(getpid()));
+    fs::remove_all(folder_);
+    io::make_directories(folder_);
+    std::string text;
+    data::generate_stories(1, 40000, [&](std::string_view story) { text += story; });
+    io::write_file_atomic(folder_ / "stories.txt", text);
+    recipe_.data.text = {(folder_ / "stories.txt").string()};
+    recipe_.data.separator = "\\n\\n";
+    recipe_.data.cache = (folder_ / "cache").string();
+    recipe_.model.d_model = 32;
+    recipe_.model.n_layer = 2;
+    mamba2().d_state = 16;
+    mamba2().head_dim = 16;
+    recipe_.train.batch_size = 2;
+    recipe_.train.length = 48;
+    recipe_.train.steps = 60;
+    recipe_.train.schedule.warmup_steps = 5;
+    recipe_.train.optimizer.lr = 5e-3;
+    recipe_.train.sample_tokens = 20;
+    recipe_.train.eval_windows = 2;
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  model::Mamba2Spec& mamba2() {
+    return static_cast<model::Mamba2Spec&>(recipe_.model.mixers.at("mamba2"));
+  }
+
+  std::unique_ptr<NextTokenTask> task() const {
+    return std::make_unique<NextTokenTask>(recipe_, data::prepare(recipe_.data));
+  }
+
+  TrainResult run(const std::string& name, int64_t stop_at = 0, bool resume = false) const {
+    const auto owned = task();
+    TrainListener listener;
+    TrainOptions options = recipe_.train;
+    // Stopping is what a signal does: the schedule still knows all the steps.
+    listener.on_step = [&](const StepReport& report) {
+      if (report.step == stop_at) raise(SIGTERM);
+    };
+    install_stop_signals();
+    reset_stop_request();
+    const TrainResult result =
+        train(*owned, options, folder_ / name, resume, io::Json::object(), listener);
+    reset_stop_request();
+    return result;
+  }
+
+  static std::string bytes(const TrainResult& result, const char* file) {
+    return io::read_file(result.checkpoint / file, 1 << 26);
+  }
+
+  fs::path folder_;
+  Recipe recipe_;
+};
+
+TEST_F(NextTokenTest, ThirtyStepsAndResumeEqualSixtyByteForByteAtOneAndTwoThreads) {
+  std::string at_one_thread;
+  for (const int64_t threads : {1, 2}) {
+    recipe_.train.threads = threads;
+    const std::string suffix = std::to_string(threads);
+    const TrainResult straight = run("straight" + suffix);
+    ASSERT_TRUE(run("halves" + suffix, 30).interrupted);
+    const TrainResult resumed = run("halves" + suffix, 0, true);
+    EXPECT_EQ(resumed.step, 60);
+    for (const char* file : {"model.safetensors", "optimizer.safetensors", "trainer.json"}) {
+      EXPECT_EQ(bytes(straight, file), bytes(resumed, file))
+          << file << " at " << threads << " threads";
+    }
+    if (threads == 1)
+      at_one_thread = bytes(straight, "model.safetensors");
+    else
+      EXPECT_EQ(bytes(straight, "model.safetensors"), at_one_thread)
+          << "the number of threads changed the result";
+  }
+}
+
+TEST_F(NextTokenTest, Bfloat16AndRecomputationAlsoResumeByteForByte) {
+  recipe_.train.compute = "bf16";
+  recipe_.train.checkpoint_activations = true;
+  recipe_.train.accumulation = 2;
+  recipe_.train.steps = 12;
+  const TrainResult straight = run("straight");
+  ASSERT_TRUE(run("halves", 5).interrupted);
+  EXPECT_EQ(bytes(straight, "model.safetensors"),
+            bytes(run("halves", 0, true), "model.safetensors"));
+}
+
+TEST_F(NextTokenTest, TheLossFallsAndTheReportedOneIsTrue) {
+  const TrainResult result = run("a");
+  EXPECT_LT(result.evaluation.at("loss"), 2.7);  // from log(vocabulary) = 4 or so
+  // The same windows through infer, one after another.
+  const auto stored = model::ModelDirectory::open(result.checkpoint);
+  infer::Model reader(stored.config(), stored.weights(), ops::torch_pool());
+  const auto prepared = data::prepare(recipe_.data);
+  data::TokenLoader loader(*prepared.shards, prepared.split.validation,
+                           {1, 48, 1, data::PackMode::kDocs});
+  double sum = 0, count = 0;
+  for (int64_t w = 0; w < loader.eval_windows(); ++w) {
+    const data::Batch batch = loader.eval_batch(w, 1);
+    const auto tokens = batch.at("tokens").as<int32_t>();
+    const auto targets = batch.at("targets").as<int64_t>();
+    std::vector<int32_t> ids(tokens.begin(), tokens.end());
+    const auto real = static_cast<size_t>(
+        std::count_if(targets.begin(), targets.end(), [](int64_t t) { return t >= 0; }));
+    ids.resize(real);
+    ids.push_back(static_cast<int32_t>(targets[real - 1]));
+    for (const double loss : infer::token_losses(reader, ids, {})) sum += loss, count += 1;
+  }
+  recipe_.data.mode = "docs";
+  const auto owned = task();
+  owned->load(result.checkpoint.string());
+  nn::Context context;
+  const auto metrics = owned->evaluate(0, context);
+  EXPECT_EQ(metrics.at("tokens"), count);
+  EXPECT_NEAR(metrics.at("loss"), sum / count, 1e-5);
+}
+
+TEST_F(NextTokenTest, InferEqualsNnForEveryOptionSet) {
+  const std::vector<std::function<void()>> option_sets = {
+      [&] {},
+      [&] { mamba2().d_ssm = 32, mamba2().bias = true; },
+      [&] {
+        mamba2() = {}, mamba2().n_groups = 2, mamba2().head_dim = 8, mamba2().gated_norm = "before";
+      },
+      [&] { mamba2().norm_group = "full", mamba2().D_has_head_dim = true; },
+      [&] { mamba2().gated_norm = "none", mamba2().conv_bias = false, mamba2().d_conv = 2; },
+      [&] {
+        mamba2().dt_limit_min = 0.01, mamba2().dt_limit_max = 0.05,
+        recipe_.model.tie_embeddings = false;
+      }};
+  for (size_t i = 0; i < option_sets.size(); ++i) {
+    option_sets[i]();
+    const auto owned = task();
+    const nn::LanguageModel& model = owned->model();
+    std::vector<int32_t> ids(130);
+    for (size_t t = 0; t < ids.size(); ++t) ids[t] = static_cast<int32_t>(t * t * 7 % 30);
+    infer::Model reader(model.config(), model.parameters().weights(), ops::torch_pool());
+    const std::vector<double> ours = infer::token_losses(reader, ids, {});
+    const c10::NoGradGuard no_grad;
+    const at::Tensor in = at::from_blob(ids.data(), {1, 130}, at::kInt);
+    nn::Context context;
+    const at::Tensor logits =
+        model.logits(model.forward(in.narrow(1, 0, 129), context)).squeeze(0).to(at::kDouble);
+    const at::Tensor losses =
+        at::cross_entropy_loss(logits, in[0].narrow(0, 1, 129).to(at::kLong), {}, 0);
+    ASSERT_EQ(ours.size(), 129u);
+    for (int64_t t = 0; t < 129; ++t) {
+      ASSERT_NEAR(losses[t].item<double>(), ours[static_cast<size_t>(t)], 1e-4)
+          << "set " << i << ", token " << t;
+    }
+  }
+}
+
+TEST_F(NextTokenTest, FineTuningStartsFromTheGivenWeights) {
+  recipe_.train.steps = 10;
+  const TrainResult first = run("a");
+  recipe_.train.init = first.checkpoint.string();
+  recipe_.data.tokenizer = first.checkpoint.string();
+  const auto owned = task();
+  nn::Context context;
+  EXPECT_NEAR(owned->evaluate(0, context).at("loss"), first.evaluation.at("loss"), 1e-6);
+}
+
+TEST_F(NextTokenTest, SamplesAreTextAndAFunctionOfTheSeed) {
+  const auto owned = task();
+  EXPECT_EQ(owned->sample(3), owned->sample(3));
+  EXPECT_NE(owned->sample(3), owned->sample(4));
+}
+
+TEST_F(NextTokenTest, AVocabularyThatIsTooSmallIsAnError) {
+  recipe_.model.vocab_size = 5;
+  EXPECT_THROW(task(), Error);
+}
+
+}  // namespace
+}  // namespace adder::train
