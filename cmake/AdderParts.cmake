@@ -3,7 +3,6 @@
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
 find_package(nlohmann_json REQUIRED)
-find_package(tomlplusplus REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(ZLIB REQUIRED)
 
@@ -17,6 +16,11 @@ endfunction()
 adder_static_part(xxhash xxhash.h libxxhash.a)
 adder_static_part(utf8proc utf8proc.h libutf8proc.a)
 adder_static_part(zstd zstd.h libzstd.so)
+
+# The distribution's own target would link its shared library; only the headers are wanted.
+find_path(tomlplusplus_INCLUDE toml++/toml.h REQUIRED)
+add_library(adder::tomlplusplus INTERFACE IMPORTED)
+target_include_directories(adder::tomlplusplus INTERFACE ${tomlplusplus_INCLUDE})
 
 if(ADDER_TESTS)
   enable_testing()

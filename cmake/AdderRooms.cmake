@@ -37,6 +37,7 @@ function(adder_room name)
     adder_link_rooms(adder_${name}_test room_${name})
     target_link_libraries(adder_${name}_test PRIVATE GTest::gtest GTest::gtest_main)
     target_compile_definitions(adder_${name}_test PRIVATE ADDER_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+    target_compile_options(adder_${name}_test PRIVATE -O1)  # tests are compiled more often than run
     set_property(GLOBAL APPEND PROPERTY adder_tests adder_${name}_test)
     add_test(NAME ${name} COMMAND adder_${name}_test)
   endif()

@@ -135,8 +135,10 @@ std::string Arguments::help_text() const {
     const auto& entry = options_[i];
     std::string note = entry.help;
     if (!entry.choices.empty()) note += ": " + join(entry.choices, " | ");
-    if (!is_bare(entry) && !defaults_[i].empty()) note += " (" + defaults_[i] + ")";
-    help.row(flag_of(entry) + (is_bare(entry) ? "" : " " + value_word(entry)), note);
+    if (!is_bare(entry) && !defaults_[i].empty()) note += " (default " + defaults_[i] + ")";
+    const bool verbatim = std::ranges::find(verbatim_, entry.key) != verbatim_.end();
+    const std::string word = is_bare(entry) ? "" : verbatim ? " TEXT" : " " + value_word(entry);
+    help.row(flag_of(entry) + word, note);
   }
   help.row("--help", "this text");
   if (!examples_.empty()) help.heading("examples");

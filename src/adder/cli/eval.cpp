@@ -94,7 +94,10 @@ int perplexity(Words words) {
   LoadedModel loaded = load_model(name, options.threads);
   const auto ids = ids_of(options, loaded);
   const auto start = std::chrono::steady_clock::now();
-  const auto losses = infer::token_losses(loaded.model, ids, options.score);
+  Bar bar("reading", static_cast<int64_t>(ids.size()) - 1, "token");
+  const auto losses = infer::token_losses(loaded.model, ids, options.score,
+                                          [&](int64_t done) { bar.update(done); });
+  bar.finish();
   const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
   const double total = std::accumulate(losses.begin(), losses.end(), 0.0);
   const double mean = total / static_cast<double>(losses.size());

@@ -98,12 +98,13 @@ io::Json sample(const Request& request, LoadedModel& loaded, const text::Tokeniz
 
 int run_generate(Words words) {
   Request request;
-  Arguments args("generate MODEL (--prompt TEXT | --prompt-file FILE | --ids FILE) [flags]",
-                 "Continues a prompt; the text is streamed to stdout. Samplers apply in the order "
-                 "of the flags below.",
-                 {"adder generate runs/first --prompt \"One morning\" --temperature 0.8",
-                  "adder generate runs/first --prompt \"Tom \" --samples 3 --seed 7",
-                  "adder generate DIR --ids ids.npy --max-new-tokens 64 --temperature 0 --json"});
+  Arguments args(
+      "generate MODEL (--prompt TEXT | --prompt-file FILE | --ids FILE) [flags]",
+      "Continues a prompt; the text is streamed to stdout. Samplers apply in this order:\n"
+      "repetition penalty, temperature, top-k, top-p, min-p, the draw.",
+      {"adder generate runs/first --prompt \"One morning\" --temperature 0.8",
+       "adder generate runs/first --prompt \"Tom \" --samples 3 --seed 7",
+       "adder generate DIR --ids ids.npy --max-new-tokens 64 --temperature 0 --json"});
   args.positional("MODEL", request.model, "a model directory, a run or a checkpoint");
   args.option("prompt", request.prompt, "text to go on from");
   args.option("prompt_file", request.prompt_file, "file with that text; -: standard input");

@@ -21,6 +21,31 @@ bool colour_on_stderr() {
   return isatty(2) == 1 && (no_color == nullptr || *no_color == 0) && !dumb;
 }
 
+/// What to do about an error that does not say it itself.
+const char* next_step(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::kUsage:
+      return "see --help";
+    case ErrorKind::kConfig:
+      return "correct the value and run it again";
+    case ErrorKind::kNotFound:
+      return "check the name";
+    case ErrorKind::kIo:
+      return "check the path, the space on its disk and your permissions";
+    case ErrorKind::kFormat:
+      return "the file is damaged or of another kind: give another one, or write it again";
+    case ErrorKind::kShape:
+      return "give files that belong to the same model";
+    case ErrorKind::kNumeric:
+      return "lower train.lr, or choose what to do with train.on_nan";
+    case ErrorKind::kUnsupported:
+      return "the README says what Adder can do";
+    case ErrorKind::kInternal:
+      break;
+  }
+  return "please report it with the command that you ran";
+}
+
 }  // namespace
 
 void print(std::string_view bytes) {
@@ -43,13 +68,14 @@ void say(std::string_view line) {
   std::fwrite(text.data(), 1, text.size(), stderr);
 }
 
-void print_error(const ErrorText& text, ErrorKind kind, bool json) {
+void print_error(ErrorText text, ErrorKind kind, bool json) {
+  if (text.next.empty()) text.next = next_step(kind);
   const bool colour = colour_on_stderr();
   std::string out = colour ? "\x1b[1;31merror:\x1b[0m " : "error: ";
   out += text.what;
   if (!text.where.empty()) out += "\n  where: " + text.where;
   if (!text.why.empty()) out += "\n  why:   " + text.why;
-  if (!text.next.empty()) out += "\n  next:  " + text.next;
+  out += "\n  next:  " + text.next;
   say(out);
   if (!json) return;
   print_json({{"error",
@@ -86,10 +112,6 @@ std::string short_number(double value) {
 std::string short_bytes(double bytes) {
   std::string text = short_number(bytes);
   return text + (text.find(' ') == std::string::npos ? " B" : "B");
-}
-
-std::string fixed(double value, int decimals) {
-  return fmt::format("{:.{}f}", value, decimals);
 }
 
 }  // namespace adder::cli

@@ -23,8 +23,9 @@ void print_json(const io::Json& value);
 /// A line of words to stderr, above the progress bar when there is one.
 void say(std::string_view line);
 
-/// "error: WHAT" and its where, why and next to stderr; with `json` also as an object to stdout.
-void print_error(const ErrorText& text, ErrorKind kind, bool json);
+/// "error: WHAT" and its where, why and next (one for its kind, when it has none) to stderr; with
+/// `json` also as an object to stdout.
+void print_error(ErrorText text, ErrorKind kind, bool json);
 
 /// A progress bar on stderr; say() keeps it below the words. One at a time.
 class Bar {
@@ -45,7 +46,4 @@ class Bar {
 std::string short_number(double value);
 /// "1.2 GB"
 std::string short_bytes(double bytes);
-/// Two decimals, say: fixed("%.2f").
-std::string fixed(double value, int decimals);
-
 }  // namespace adder::cli

@@ -70,9 +70,8 @@ int guarded(const std::vector<std::string>& words) {
   } catch (const std::filesystem::filesystem_error& error) {
     return fail(ErrorKind::kIo, {.what = error.code().message(), .where = error.path1().string()});
   } catch (const std::exception& error) {
-    return fail(ErrorKind::kInternal, {.what = "something went wrong inside Adder",
-                                       .why = error.what(),
-                                       .next = "please report it with the command that you ran"});
+    return fail(ErrorKind::kInternal,
+                {.what = "something went wrong inside Adder", .why = error.what()});
   }
 }
 

@@ -39,7 +39,7 @@ struct BenchRow {
 
 using BenchProgress = std::function<void(const BenchRow&)>;  // told each row as it is done
 
-/// Takes about a minute for each three rows on a small machine. Throws kUsage when `only` fits no
+/// Throws kUsage when `only` fits no
 /// row or a number is out of range.
 std::vector<BenchRow> run_bench(const BenchOptions& options, const BenchProgress& progress = {});
 

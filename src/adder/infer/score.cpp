@@ -18,7 +18,8 @@ double nats(std::span<const float> logits, int32_t target) {
 /// Reads ids[begin, end) from a new state and puts the loss of ids[t + 1] at losses[t] for t >=
 /// from.
 void score_window(Model& model, std::span<const int32_t> ids, int64_t begin, int64_t end,
-                  int64_t from, std::vector<double>& losses) {
+                  int64_t from, std::vector<double>& losses,
+                  const std::function<void(int64_t)>& progress) {
   State state = model.new_state();
   const auto vocab = static_cast<std::size_t>(model.vocab_size());
   const auto inputs =
@@ -32,6 +33,7 @@ void score_window(Model& model, std::span<const int32_t> ids, int64_t begin, int
         losses[t] = nats(tile.subspan(static_cast<std::size_t>(row) * vocab, vocab), ids[t + 1]);
       }
     });
+    if (progress) progress(std::max(from, begin + first + rows));
   });
 }
 
@@ -53,7 +55,8 @@ void ScoreOptions::check() const {
 }
 
 std::vector<double> token_losses(Model& model, std::span<const int32_t> ids,
-                                 const ScoreOptions& options) {
+                                 const ScoreOptions& options,
+                                 const std::function<void(int64_t)>& progress) {
   options.check();
   if (ids.size() < 2) return {};
   const auto targets = static_cast<int64_t>(ids.size()) - 1;
@@ -68,7 +71,7 @@ std::vector<double> token_losses(Model& model, std::span<const int32_t> ids,
   int64_t scored = 0;
   for (int64_t begin = 0; scored < targets; begin += stride) {
     const int64_t end = std::min(begin + window, targets);
-    score_window(model, ids, begin, end, scored, losses);
+    score_window(model, ids, begin, end, scored, losses, progress);
     scored = end;
   }
   return losses;

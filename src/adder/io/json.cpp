@@ -8,6 +8,8 @@
 #include "adder/base/error.h"
 #include "adder/io/file.h"
 
+template class nlohmann::basic_json<nlohmann::ordered_map>;
+
 namespace adder::io {
 namespace {
 

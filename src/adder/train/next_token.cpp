@@ -81,12 +81,15 @@ std::map<std::string, double> NextTokenTask::evaluate(int64_t limit, nn::Context
   if (!validation_) return {};
   const c10::NoGradGuard no_grad;
   const int64_t all = validation_->eval_windows();
-  const int64_t windows = limit == 0 ? all : std::min(limit, all);
+  if (all == 0) return {};
+  const int64_t rows = std::min(options_.batch_size, all);
+  const int64_t batches = (all + rows - 1) / rows;
+  const int64_t wanted = limit == 0 ? batches : std::clamp<int64_t>(limit / rows, 1, batches);
   double sum = 0;
   int64_t tokens = 0;
-  for (int64_t first = 0; first < windows; first += options_.batch_size) {
-    const data::Batch batch =
-        validation_->eval_batch(first, std::min(options_.batch_size, windows - first));
+  for (int64_t i = 0; i < wanted; ++i) {
+    const int64_t first = i * batches / wanted * rows;  // spread over the text
+    const data::Batch batch = validation_->eval_batch(first, std::min(rows, all - first));
     context.seq_idx = tensor_of(batch, "seq_idx");
     const at::Tensor hidden = model_.forward(tensor_of(batch, "tokens"), context);
     sum += model_.loss(hidden, tensor_of(batch, "targets")).nll_sum.item<double>();

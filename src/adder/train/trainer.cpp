@@ -69,7 +69,6 @@ class Run {
   void after_step(bool last);
   void evaluate(bool last);
   void sample();
-  bool improved() const;  // the evaluation of this step is the best so far
   void save();
   void restore(const fs::path& checkpoint);
   void note(const std::string& text) const {
@@ -91,6 +90,7 @@ class Run {
   int64_t items_ = 0;  // predictions trained on
   int64_t saved_step_ = -1;
   double best_loss_ = std::numeric_limits<double>::infinity();
+  bool improved_ = false;  // this step's evaluation is the best so far
   StepReport report_;
   int64_t reported_items_ = 0;
   std::chrono::steady_clock::time_point reported_at_ = std::chrono::steady_clock::now();
@@ -167,7 +167,11 @@ void Run::apply_verdict(Verdict verdict) {
 
 void Run::evaluate(bool last) {
   nn::Context forward = context(false);
-  result_.evaluation = task_.evaluate(last ? 0 : options_.eval_windows, forward);
+  result_.evaluation = task_.evaluate(options_.eval_windows, forward);
+  improved_ = result_.evaluation.contains("loss") && result_.evaluation.at("loss") < best_loss_;
+  if (improved_) best_loss_ = result_.evaluation.at("loss");
+  // The last one reads everything; the best is chosen among evaluations of the same text.
+  if (last && options_.eval_windows > 0) result_.evaluation = task_.evaluate(0, forward);
   if (result_.evaluation.empty()) return;
   metrics_->evaluation(step_, result_.evaluation);
   if (listener_.on_evaluation) listener_.on_evaluation(step_, result_.evaluation);
@@ -179,11 +183,6 @@ void Run::sample() {
   io::make_directories(folder_ / "samples");
   io::write_file_atomic(folder_ / "samples" / fmt::format("step-{:08d}.txt", step_), text);
   if (listener_.on_sample) listener_.on_sample(step_, text);
-}
-
-bool Run::improved() const {
-  const auto loss = result_.evaluation.find("loss");
-  return loss != result_.evaluation.end() && loss->second < best_loss_;
 }
 
 void Run::save() {
@@ -203,12 +202,10 @@ void Run::save() {
          {"cursor", task_.cursor()},
          {"guard", guard_.state()}});
   };
-  const bool best = improved();
-  if (best) best_loss_ = result_.evaluation.at("loss");
   try {
     result_.checkpoint = checkpoints_.save(step_, 3 * parameter_bytes, fill);
     saved_step_ = step_;
-    if (best) checkpoints_.mark_best(step_);
+    if (improved_) checkpoints_.mark_best(step_);
     if (listener_.on_checkpoint) listener_.on_checkpoint(step_, result_.checkpoint);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kIo || step_ >= options_.steps) throw;
@@ -260,8 +257,9 @@ void Run::after_step(bool last) {
   if (listener_.on_step) listener_.on_step(report_);
   const bool finished = step_ >= options_.steps;
   result_.evaluation.clear();
+  improved_ = false;
   if (due(options_.eval_every, finished)) evaluate(finished);
-  if (due(options_.save_every, last) || improved()) save();
+  if (due(options_.save_every, last) || improved_) save();
   if (due(options_.sample_every, finished)) sample();
 }
 

@@ -124,13 +124,13 @@ int run_train(Words words) {
     return 0;
   }
   const fs::path folder = run.empty() ? fs::path("runs") / fs::path(file).stem() : fs::path(run);
-  train::install_stop_signals();
   train::Recipe& recipe = loaded.recipe;
   train::NextTokenTask task(recipe, prepare_text(recipe));
   say(fmt::format("{}: {} parameters, {} steps of {} x {} x {} tokens", folder.string(),
                   short_number(static_cast<double>(model::parameter_count(task.model().config()))),
                   recipe.train.steps, recipe.train.accumulation, recipe.train.batch_size,
                   recipe.train.length));
+  train::install_stop_signals();
   train::TrainResult result;
   {
     Bar bar("training", recipe.train.steps, "step");
