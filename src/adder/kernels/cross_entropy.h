@@ -1,6 +1,6 @@
-// The row pass of linear_cross_entropy: one tile of logits in, losses out, and the tile turned into its own
-// gradient in place (mamba-core 1.8). The caller makes the tile with a matrix product, so that the logits of a
-// whole batch never exist.
+// The row pass of linear_cross_entropy: one tile of logits in, losses out, and the tile turned into
+// its own gradient in place (mamba-core 1.8). The caller makes the tile with a matrix product, so
+// that the logits of a whole batch never exist.
 //
 //   s    = softcap tanh(logit / softcap), or the logit itself when softcap is 0
 //   lse  = log sum_j exp(s_j)
@@ -17,12 +17,13 @@ struct CrossEntropyOptions {
   double z_loss = 0, label_smoothing = 0, softcap = 0;
 };
 
-/// logits (rows, vocab) f64|f32, dense; target (rows) i64; nll (rows) dtype of logits: 0 where ignored.
-/// target must be ignore_index or in [0, vocab): the caller has checked it.
+/// logits (rows, vocab) f64|f32, dense; target (rows) i64; nll (rows) dtype of logits: 0 where
+/// ignored. target must be ignore_index or in [0, vocab): the caller has checked it.
 void cross_entropy_rows(const View<2>& logits, const View<1>& target, const View<1>& nll,
                         const CrossEntropyOptions& options, const Parallel& parallel);
 
-/// Overwrites logits with scale[r] * d nll[r] / d logits[r, :]; rows with an ignored target become 0.
+/// Overwrites logits with scale[r] * d nll[r] / d logits[r, :]; rows with an ignored target become
+/// 0.
 void cross_entropy_rows_backward(const View<2>& logits, const View<1>& target, const View<1>& scale,
                                  const CrossEntropyOptions& options, const Parallel& parallel);
 

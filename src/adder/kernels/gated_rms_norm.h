@@ -1,8 +1,10 @@
-// RMS norm with a SiLU gate before or after it, in groups of channels (Mamba-2's output norm; mamba-core 1.6).
+// RMS norm with a SiLU gate before or after it, in groups of channels (Mamba-2's output norm;
+// mamba-core 1.6).
 //
 //   norm_before_gate false:  y = weight * rms(x * silu(z))
 //   norm_before_gate true:   y = weight * rms(x) * silu(z)
-//   rms(v)_i = v_i (mean over i's group of v^2 + eps)^(-1/2),   groups of `group_size` neighbouring channels
+//   rms(v)_i = v_i (mean over i's group of v^2 + eps)^(-1/2),   groups of `group_size` neighbouring
+//   channels
 #pragma once
 
 #include "adder/base/parallel.h"

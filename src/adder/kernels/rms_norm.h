@@ -32,6 +32,7 @@ struct RmsNormGradients {
 };
 
 void rms_norm(const RmsNormInputs& in, const RmsNormOutputs& out, const Parallel& parallel);
-void rms_norm_backward(const RmsNormInputs& in, const RmsNormGradients& grads, const Parallel& parallel);
+void rms_norm_backward(const RmsNormInputs& in, const RmsNormGradients& grads,
+                       const Parallel& parallel);
 
 }  // namespace adder::kernels

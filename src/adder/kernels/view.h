@@ -1,4 +1,5 @@
-// A borrowed array: pointer, element type, sizes and strides. Kernels see nothing else of their caller.
+// A borrowed array: pointer, element type, sizes and strides. Kernels see nothing else of their
+// caller.
 #pragma once
 
 #include <array>
@@ -17,7 +18,9 @@ struct View {
 
   bool given() const { return data != nullptr; }
   template <typename T>
-  T* as() const { return static_cast<T*>(data); }
+  T* as() const {
+    return static_cast<T*>(data);
+  }
 };
 
 /// A dense row-major view.

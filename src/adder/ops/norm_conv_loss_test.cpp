@@ -44,8 +44,8 @@ TEST(CausalConv1dOp, EqualsConv1dOfLibTorch) {
         },
         [](const std::vector<Tensor>& in) -> std::vector<Tensor> {
           const Tensor padded = at::cat({in[3], in[0]}, 1);
-          const Tensor y =
-              at::conv1d(padded.transpose(1, 2), in[1].unsqueeze(1), in[2], {1}, at::IntArrayRef{0}, {1}, 6);
+          const Tensor y = at::conv1d(padded.transpose(1, 2), in[1].unsqueeze(1), in[2], {1},
+                                      at::IntArrayRef{0}, {1}, 6);
           return {at::silu(y).transpose(1, 2), padded.narrow(1, padded.size(1) - 3, 3)};
         },
         inputs);

@@ -11,9 +11,9 @@
 namespace adder::train {
 namespace {
 
-// Fitted to the peak resident memory of six training runs (0.04 to 5.8 M parameters, with and
-// without bf16 and recomputation) on Linux x86-64 with LibTorch 2.11: the program before its first
-// tensor, and what is held beyond the tensors (fp32 products pack their operands).
+// Fitted, not derived: to the peak resident memory of six training runs (0.04 to 5.8 M parameters,
+// 136 to 594 MB, with and without bf16 and recomputation) on Linux x86-64 with LibTorch 2.11. What
+// is held beyond the tensors was not traced to its owners.
 constexpr double kProgramBytes = 140e6;
 constexpr double kBeyondTensorsF32 = 0.2, kBeyondTensorsBf16 = 0.1;
 
@@ -110,7 +110,7 @@ Parts memory_parts(const model::ModelConfig& config, const TrainOptions& options
     parts.add("logits", stack.head_working, "a tile of logits, the gradient of the head");
   }
   const double beyond = shape.element == 4 ? kBeyondTensorsF32 : kBeyondTensorsBf16;
-  parts.add("allocator", beyond * parts.sum(), "gaps between tensors, packed matrices");
+  parts.add("allocator", beyond * parts.sum(), "held beyond the tensors, by experience");
   parts.add("program", kProgramBytes, "code of LibTorch and Adder, thread stacks");
   return parts;
 }

@@ -228,8 +228,9 @@ ADDER_INLINE vf silu_slope(vf x) {
   return s * (1.0f + x * (1.0f - s));
 }
 
-/// log(1 + e^x), and x itself beyond 20. log(1 + u) = 2 artanh(u / (2 + u)) for u = e^-|x| <= 1: the series
-/// in (1/3)^2 has converged after nine terms, and small results keep their relative precision.
+/// log(1 + e^x), and x itself beyond 20. log(1 + u) = 2 artanh(u / (2 + u)) for u = e^-|x| <= 1:
+/// the series in (1/3)^2 has converged after nine terms, and small results keep their relative
+/// precision.
 ADDER_INLINE vf softplus(vf x) {
   const vf u = exp(x < 0.0f ? x : -x);
   const vf s = u / (2.0f + u), s2 = s * s;
