@@ -2,6 +2,8 @@
 
 #include <dlfcn.h>
 
+#include <cstdlib>
+
 #include <filesystem>
 
 #include "adder/base/error.h"
@@ -29,6 +31,11 @@ VerbFunction train_verb(std::string_view name) {
     fail("the library is not there: built with -DADDER_TORCH=OFF, or not installed",
          "run scripts/build, which fetches LibTorch and builds all");
   }
+  // LibTorch's threads wait for each other by spinning. On a machine with other work they would
+  // spin against it: a training step then takes ten times as long. Spinning briefly costs a few per
+  // cent of a quiet machine.
+  if (std::getenv("OMP_WAIT_POLICY") == nullptr)
+    setenv("GOMP_SPINCOUNT", "100000", /*overwrite=*/0);
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
   if (library == nullptr) {
     fail(dlerror(), "run scripts/build again; `adder doctor` says what is found");

@@ -4,6 +4,7 @@
 #include <c10/core/GradMode.h>
 
 #include "adder/base/error.h"
+#include "adder/ops/view.h"
 
 namespace adder::nn {
 
@@ -38,7 +39,7 @@ Parameters::Parameters(std::vector<model::TensorSpec> specs, uint64_t seed)
     : specs_(std::move(specs)) {
   for (const model::TensorSpec& spec : specs_) {
     Tensor tensor = at::empty(spec.shape, at::TensorOptions().dtype(at::kFloat));
-    model::initialise(spec, seed, tensor.data_ptr<float>());
+    model::initialise(spec, seed, tensor.data_ptr<float>(), ops::torch_pool());
     index_.emplace(spec.name, tensors_.size());
     tensors_.push_back(tensor.set_requires_grad(true));
   }

@@ -53,7 +53,7 @@ train::TrainListener listener_for(Bar& bar) {
                fmt::format("loss {:.4f}  {} tokens/s", report.loss, short_number(rate)));
   };
   listener.on_evaluation = [](int64_t step, const std::map<std::string, double>& metrics) {
-    say(fmt::format("step {}  held out:{}", step, metrics_line(metrics)));
+    say(fmt::format("step {}  held out{}", step, metrics_line(metrics)));
   };
   listener.on_sample = [](int64_t step, const std::string& text) {
     say(fmt::format("step {}  sample: {}", step, text));
@@ -80,13 +80,13 @@ void say_summary(const train::TrainResult& result, const fs::path& run, const fs
                     result.step, recipe.string(), run.string()));
     return;
   }
-  say(fmt::format(
-      "\ndone: {} steps, loss {:.4f}{}", result.step, result.train_loss,
-      result.evaluation.empty() ? "" : "; held out:" + metrics_line(result.evaluation)));
+  say(fmt::format("\ndone: {} steps, loss {:.4f}{}", result.step, result.train_loss,
+                  result.evaluation.empty() ? "" : "; held out" + metrics_line(result.evaluation)));
   say("  model   " + result.checkpoint.string());
   if (!report.empty()) say("  report  " + report.string());
-  say(fmt::format("try next:\n  adder generate {0} --max-new-tokens 200\n  adder chat {0}",
-                  run.string()));
+  say(fmt::format(
+      "try next:\n  adder generate {0} --prompt \"The \" --max-new-tokens 200\n  adder chat {0}",
+      run.string()));
 }
 
 /// The report is worth a warning, not the run.
@@ -126,16 +126,18 @@ int run_train(Words words) {
   const fs::path folder = run.empty() ? fs::path("runs") / fs::path(file).stem() : fs::path(run);
   train::Recipe& recipe = loaded.recipe;
   train::NextTokenTask task(recipe, prepare_text(recipe));
+  const int64_t parameters = model::parameter_count(task.model().config());
+  const io::Json description = {{"config", loaded.to_json()},
+                                {"model", {{"parameters", parameters}}},
+                                {"seed", recipe.train.seed}};
   say(fmt::format("{}: {} parameters, {} steps of {} x {} x {} tokens", folder.string(),
-                  short_number(static_cast<double>(model::parameter_count(task.model().config()))),
-                  recipe.train.steps, recipe.train.accumulation, recipe.train.batch_size,
-                  recipe.train.length));
+                  short_number(static_cast<double>(parameters)), recipe.train.steps,
+                  recipe.train.accumulation, recipe.train.batch_size, recipe.train.length));
   train::install_stop_signals();
   train::TrainResult result;
   {
     Bar bar("training", recipe.train.steps, "step");
-    result = train::train(task, recipe.train, folder, resume, {{"config", loaded.to_json()}},
-                          listener_for(bar));
+    result = train::train(task, recipe.train, folder, resume, description, listener_for(bar));
     bar.finish();
   }
   const fs::path report = try_report(folder);
