@@ -1,5 +1,6 @@
 // adder train RECIPE: trains, fine-tunes, resumes.
 #include <fmt/format.h>
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 
@@ -71,13 +72,21 @@ io::Json result_json(const train::TrainResult& result, const fs::path& run) {
           {"checkpoint", result.checkpoint.string()}};
 }
 
-void say_summary(const train::TrainResult& result, const fs::path& run, const fs::path& recipe,
+/// The command that goes on where `words` left off, every flag as it was given.
+std::string resume_command(Words words) {
+  std::string command = "adder train";
+  for (const auto& word : words) {
+    const bool plain = word.find_first_of(" \t\n\"'\\$*?&|;<>()[]{}") == std::string::npos;
+    command += plain ? " " + word : " '" + word + "'";
+  }
+  return command + (std::ranges::find(words, "--resume") == words.end() ? " --resume" : "");
+}
+
+void say_summary(const train::TrainResult& result, const fs::path& run, Words words,
                  const fs::path& report) {
   if (result.interrupted) {
-    say(
-        fmt::format("stopped at step {}; everything is saved. Go on with:\n"
-                    "  adder train {} --run {} --resume",
-                    result.step, recipe.string(), run.string()));
+    say(fmt::format("stopped at step {}; everything is saved. Go on with:\n  {}", result.step,
+                    resume_command(words)));
     return;
   }
   say(fmt::format("\ndone: {} steps, loss {:.4f}{}", result.step, result.train_loss,
@@ -142,7 +151,7 @@ int run_train(Words words) {
   }
   const fs::path report = try_report(folder);
   if (json) print_json(result_json(result, folder));
-  say_summary(result, folder, file, report);
+  say_summary(result, folder, words, report);
   return 0;
 }
 
