@@ -66,8 +66,10 @@ std::tuple<Tensor, Tensor> linear_cross_entropy(const Tensor& x, const Tensor& w
 }
 
 Tensor project(const Tensor& x, const Tensor& weight, const OptionalTensor& bias) {
+  using Op = Tensor(const Tensor&, const Tensor&, const OptionalTensor&);
+  static const auto op = find<Op>("adder::linear");
   const auto type = x.scalar_type();
-  return at::linear(x, weight.to(type), bias ? OptionalTensor(bias->to(type)) : std::nullopt);
+  return op.call(x, weight.to(type), bias ? OptionalTensor(bias->to(type)) : std::nullopt);
 }
 
 }  // namespace adder::nn

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "adder/kernels/cross_entropy.h"
+#include "adder/ops/product.h"
 #include "adder/ops/view.h"
 
 namespace adder::ops {
@@ -46,7 +47,7 @@ struct Arguments {
   /// The logits of tokens [begin, begin + count), in the type of the loss.
   Tensor logits(int64_t begin, int64_t count) const {
     const Tensor rows = x.narrow(0, begin, count);
-    return at::linear(rows, weight, bias).to(loss_type()).contiguous();
+    return product(rows, weight, bias).to(loss_type()).contiguous();
   }
 };
 
@@ -109,8 +110,8 @@ std::vector<Tensor> backward_cpu(const OptionalTensor& grad_nll, const Tensor& x
         view<2>(logits), view<1>(args.target.narrow(0, begin, count)),
         view<1>(scale.narrow(0, begin, count)), args.options, torch_pool());
     const Tensor dlogits = logits.to(x.scalar_type());
-    if (needs[0]) grads[0].narrow(0, begin, count).copy_(at::mm(dlogits, weight));
-    if (needs[1]) grads[1].add_(at::mm(dlogits.t(), x.narrow(0, begin, count)));
+    if (needs[0]) grads[0].narrow(0, begin, count).copy_(product(dlogits, weight.t()));
+    if (needs[1]) grads[1].add_(product(dlogits.t(), x.narrow(0, begin, count).t()));
     if (needs[2]) grads[2].add_(logits.sum(0));
   }
   if (needs[1]) grads[1] = grads[1].to(weight.scalar_type());

@@ -94,6 +94,38 @@ TEST(GatedRmsNormOp, EqualsItsFormulaInGroups) {
   }
 }
 
+TEST(LinearOp, EqualsLinearOfLibTorchForAnyStrides) {
+  const std::vector<Tensor> inputs = {random_tensor({3, 5, 24}, 1), random_tensor({17, 24}, 2),
+                                      random_tensor({17}, 3)};
+  const auto run = [](const Tensor& x, const Tensor& weight, const Tensor& bias) {
+    return call("linear", {x, weight, bias});
+  };
+  const auto theirs = [](const std::vector<Tensor>& in) -> std::vector<Tensor> {
+    return {at::linear(in[0], in[1], in[2])};
+  };
+  expect_equal([&](const std::vector<Tensor>& in) { return run(in[0], in[1], in[2]); }, theirs,
+               inputs);
+  expect_equal(
+      [&](const std::vector<Tensor>& in) {
+        const Tensor wide = at::cat({in[0], in[0]}, -1);  // rows with room behind them
+        const Tensor tall = in[1].t().contiguous().t();   // columns before rows
+        return run(wide.narrow(-1, 24, 24), tall, in[2]);
+      },
+      theirs, inputs);
+}
+
+TEST(LinearOp, Bfloat16AccumulatesInFloat) {
+  const Tensor x = random_tensor({64, 512}, 1, at::kBFloat16),
+               weight = random_tensor({32, 512}, 2, at::kBFloat16);
+  const Tensor y = call("linear", {x, weight, c10::IValue()})[0];
+  EXPECT_EQ(y.scalar_type(), at::kBFloat16);
+  const Tensor exact = at::linear(x.to(at::kDouble), weight.to(at::kDouble));
+  // One rounding of the output, half an ulp: 2^-9 of each value; accumulation in bf16 would be far
+  // above.
+  EXPECT_LT(((y.to(at::kDouble) - exact).abs() / (exact.abs() + 0.5)).max().item<double>(),
+            1.0 / 256);
+}
+
 TEST(LinearCrossEntropyOp, EqualsLogSoftmaxOfLibTorch) {
   Tensor target = at::arange(50, at::kLong).remainder(23);
   target[7] = -100;

@@ -30,6 +30,8 @@ TORCH_LIBRARY(adder, library) {
       library,
       "gated_rms_norm(Tensor x, Tensor weight, Tensor? z, float eps, int group_size, "
       "bool norm_before_gate) -> (Tensor y)");
+  // x(..., in), weight(out, in), bias(out)
+  define_differentiable(library, "linear(Tensor x, Tensor weight, Tensor? bias) -> (Tensor y)");
   // x(T,d), weight(V,d), bias(V), target(T) i64; reduction "none" | "sum"
   define_differentiable(
       library,
@@ -49,7 +51,7 @@ TORCH_LIBRARY(adder, library) {
 
 TORCH_LIBRARY_IMPL(adder, Autograd, library) {
   for (const char* name :
-       {"causal_conv1d", "ssd", "rms_norm", "gated_rms_norm", "linear_cross_entropy"}) {
+       {"causal_conv1d", "ssd", "rms_norm", "gated_rms_norm", "linear", "linear_cross_entropy"}) {
     register_autograd(library, name);
   }
 }

@@ -117,7 +117,11 @@ std::string NextTokenTask::sample(uint64_t seed) {
 
 void NextTokenTask::save(const std::string& folder) const {
   model::save_model(folder, model_.config(), model_.parameters().weights());
-  data_.tokenizer->save(std::filesystem::path(folder) / "tokenizer.json");
+  const std::filesystem::path path = folder;
+  data_.tokenizer->save(path / "tokenizer.json");
+  if (const auto eos = data_.tokenizer->eos_id()) {
+    io::write_json_file(path / "generation_config.json", {{"eos_token_id", *eos}});
+  }
 }
 
 void NextTokenTask::load(const std::string& folder) {

@@ -1,0 +1,66 @@
+// linear: y = x W^T + bias over the last dimension, with all three products of training through
+// ops/product.h.
+#include <ATen/ATen.h>
+#include <torch/library.h>
+
+#include <array>
+#include <vector>
+
+#include "adder/ops/product.h"
+#include "adder/ops/view.h"
+
+namespace adder::ops {
+
+namespace {
+
+Tensor as_matrix(const Tensor& x) {
+  return x.reshape({-1, x.size(-1)});
+}
+
+/// Checks the arguments; the sizes of y.
+std::vector<int64_t> checked_sizes(const Tensor& x, const Tensor& weight,
+                                   const OptionalTensor& bias) {
+  const ArgumentCheck check("linear");
+  check.activation("x", x);
+  check.that(x.dim() >= 1, "x has no dimension");
+  check.shape("weight", weight, {-1, x.size(-1)});
+  check.dtype("weight", weight, x.scalar_type());
+  if (bias)
+    check.shape("bias", *bias, {weight.size(0)}), check.dtype("bias", *bias, x.scalar_type());
+  std::vector<int64_t> sizes = x.sizes().vec();
+  sizes.back() = weight.size(0);
+  return sizes;
+}
+
+Tensor linear_meta(const Tensor& x, const Tensor& weight, const OptionalTensor& bias) {
+  return at::empty(checked_sizes(x, weight, bias), x.options());
+}
+
+Tensor linear_cpu(const Tensor& x, const Tensor& weight, const OptionalTensor& bias) {
+  const std::vector<int64_t> sizes = checked_sizes(x, weight, bias);
+  return product(as_matrix(x), weight, bias).view(sizes);
+}
+
+std::vector<Tensor> linear_backward_cpu(const OptionalTensor& grad_y, const Tensor& x,
+                                        const Tensor& weight, const OptionalTensor& /*bias*/,
+                                        std::array<bool, 3> needs) {
+  const Tensor gy = as_matrix(*grad_y);
+  std::vector<Tensor> grads(3);
+  if (needs[0]) grads[0] = product(gy, weight.t()).view(x.sizes());
+  if (needs[1]) grads[1] = product(gy.t(), as_matrix(x).t());
+  if (needs[2]) grads[2] = gy.sum(0);
+  return grads;
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(adder, CPU, library) {
+  library.impl("linear", &linear_cpu);
+  library.impl("linear_backward", &linear_backward_cpu);
+}
+
+TORCH_LIBRARY_IMPL(adder, Meta, library) {
+  library.impl("linear", &linear_meta);
+}
+
+}  // namespace adder::ops
