@@ -80,7 +80,7 @@ function(adder_kernel_variants)
     add_library(kernels_${isa} OBJECT ${sources})
     # No guessing of virtual callees: it would emit copies of inline functions of other rooms (Serial::run)
     # compiled for this instruction set, which the linker might then choose for everyone.
-    target_compile_options(kernels_${isa} PRIVATE -O3 -ffp-contract=fast -fno-devirtualize-speculatively
+    target_compile_options(kernels_${isa} PRIVATE ${ADDER_KERNEL_OPTIMISATION} -ffp-contract=fast -fno-devirtualize-speculatively
                            ${flags_${isa}})
     target_compile_definitions(kernels_${isa} PRIVATE ADDER_ISA=${isa})
     target_link_libraries(kernels_${isa} PUBLIC adder_flags room_base)
