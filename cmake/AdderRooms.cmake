@@ -75,13 +75,12 @@ function(adder_kernel_variants)
   set(flags_portable "")
   set(flags_avx2 -mavx2 -mfma -mf16c)
   set(flags_avx512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mf16c -mprefer-vector-width=512)
-  set(flags_avx512bf16 ${flags_avx512} -mavx512bf16 -mavx512vnni)
-  foreach(isa portable avx2 avx512 avx512bf16)
+  foreach(isa portable avx2 avx512)
     add_library(kernels_${isa} OBJECT ${sources})
     # No guessing of virtual callees: it would emit copies of inline functions of other rooms (Serial::run)
     # compiled for this instruction set, which the linker might then choose for everyone.
-    target_compile_options(kernels_${isa} PRIVATE ${ADDER_KERNEL_OPTIMISATION} -ffp-contract=fast -fno-devirtualize-speculatively
-                           ${flags_${isa}})
+    target_compile_options(kernels_${isa} PRIVATE ${ADDER_KERNEL_OPTIMISATION} -ffp-contract=fast
+                           -fno-devirtualize-speculatively ${flags_${isa}})
     target_compile_definitions(kernels_${isa} PRIVATE ADDER_ISA=${isa})
     target_link_libraries(kernels_${isa} PUBLIC adder_flags room_base)
     target_link_libraries(room_kernels PUBLIC kernels_${isa})

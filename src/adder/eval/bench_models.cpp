@@ -38,7 +38,6 @@ class TrainingStep {
 
   void operator()() {
     nn::Context context;
-    context.training = true;
     context.compute = compute_;
     const at::Tensor hidden = model_.forward(tokens_, context);
     const at::Tensor loss = model_.loss(hidden, tokens_).nll_sum / tokens_.numel();

@@ -32,7 +32,7 @@ Isa supported(Isa isa, Isa best) {
 }  // namespace
 
 std::string_view to_string(Isa isa) {
-  constexpr std::string_view names[] = {"portable", "avx2", "avx512", "avx512bf16"};
+  constexpr std::string_view names[] = {"portable", "avx2", "avx512"};
   return names[static_cast<int>(isa)];
 }
 
@@ -45,9 +45,7 @@ Isa best_isa() {
     const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
                         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                         __builtin_cpu_supports("avx512dq");
-    const bool bf16 =
-        avx512 && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
-    return bf16 ? Isa::avx512bf16 : avx512 ? Isa::avx512 : avx2 ? Isa::avx2 : Isa::portable;
+    return avx512 ? Isa::avx512 : avx2 ? Isa::avx2 : Isa::portable;
   }();
   return best;
 }
@@ -60,7 +58,7 @@ Isa parse_isa(std::string_view word, Isa best) {
   throw Error(ErrorKind::kUsage, {.what = "unknown instruction set '" + std::string(word) + "'",
                                   .where = "environment variable ADDER_ISA",
                                   .why = "",
-                                  .next = "use one of portable, avx2, avx512, avx512bf16"});
+                                  .next = "use one of portable, avx2, avx512"});
 }
 
 Isa active_isa() {

@@ -1,5 +1,5 @@
 // Which instruction set the kernels use. Every source of kernels/cpu is compiled once for each, in
-// a namespace of that name; the public function of a kernel picks one of the four when it is
+// a namespace of that name; the public function of a kernel picks one of the three when it is
 // called:
 //
 //   ADDER_DECLARE_VARIANTS(void ssd(const SsdInputs&, const SsdOutputs&, const Parallel&));   //
@@ -11,9 +11,9 @@
 
 namespace adder::kernels {
 
-/// Each includes those before it. avx512 is F, BW, VL and DQ; avx512bf16 adds BF16 and VNNI.
-enum class Isa : uint8_t { portable, avx2, avx512, avx512bf16 };
-inline constexpr Isa kAllIsas[] = {Isa::portable, Isa::avx2, Isa::avx512, Isa::avx512bf16};
+/// Each includes those before it. avx2 is AVX2, FMA and F16C; avx512 adds F, BW, VL and DQ.
+enum class Isa : uint8_t { portable, avx2, avx512 };
+inline constexpr Isa kAllIsas[] = {Isa::portable, Isa::avx2, Isa::avx512};
 
 /// "portable", "avx2", ... : the words of the environment variable ADDER_ISA.
 std::string_view to_string(Isa isa);
@@ -43,14 +43,14 @@ class IsaScope {
 
 /// The variant of one function for the set in use.
 template <typename F>
-F* pick(F* portable, F* avx2, F* avx512, F* avx512bf16) {
-  F* const table[] = {portable, avx2, avx512, avx512bf16};
+F* pick(F* portable, F* avx2, F* avx512) {
+  F* const table[] = {portable, avx2, avx512};
   return table[static_cast<int>(active_isa())];
 }
 
 }  // namespace adder::kernels
 
-// Four declarations of one function; to be used inside namespace adder::kernels.
+// Three declarations of one function; to be used inside namespace adder::kernels.
 #define ADDER_DECLARE_VARIANTS(...) \
   namespace portable {              \
   __VA_ARGS__;                      \
@@ -61,9 +61,5 @@ F* pick(F* portable, F* avx2, F* avx512, F* avx512bf16) {
   namespace avx512 {                \
   __VA_ARGS__;                      \
   }                                 \
-  namespace avx512bf16 {            \
-  __VA_ARGS__;                      \
-  }                                 \
   static_assert(true)
-#define ADDER_VARIANT(name) \
-  ::adder::kernels::pick(portable::name, avx2::name, avx512::name, avx512bf16::name)
+#define ADDER_VARIANT(name) ::adder::kernels::pick(portable::name, avx2::name, avx512::name)

@@ -27,8 +27,9 @@ struct SsdInputs {
   View<2> seq_idx;        // (batch, length) i32, optional
   bool dt_softplus = true;
   double dt_min = 0, dt_max = 1e300;
-  int64_t chunk_size =
-      64;  // a hint of how much to do at once; results agree to rounding for any value >= 1
+  // A hint of how much to do at once; results agree to rounding for any value >= 1. On the CPU a
+  // chunk is 64 tokens.
+  int64_t chunk_size = 64;
 };
 
 struct SsdOutputs {
@@ -37,7 +38,8 @@ struct SsdOutputs {
 };
 
 /// Gradients; any output may be left out. Recomputes the forward: memory beyond the outputs is one
-/// state per chunk. Sums are taken in a fixed order, whatever the number of threads.
+/// state per chunk of the heads being worked on, and one dB and dC for every few heads. Sums are
+/// taken in a fixed order, whatever the number of threads.
 struct SsdGradients {
   View<4> grad_y;            // in, as x
   View<4> grad_final_state;  // in, optional

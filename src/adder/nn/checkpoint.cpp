@@ -27,6 +27,8 @@ class Recompute final : public torch::autograd::Node {
   }
 
   variable_list apply(variable_list&& grad_outputs) override {
+    TORCH_CHECK(!at::GradMode::is_enabled(),
+                "activation checkpointing: second derivatives are not provided");
     variable_list inputs;
     for (const SavedVariable& saved : inputs_) {
       const at::Tensor input = saved.unpack();

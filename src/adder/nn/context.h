@@ -5,7 +5,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
-#include <map>
 #include <string>
 #include <string_view>
 
@@ -15,12 +14,9 @@ using at::Tensor;
 
 struct Context {
   Tensor seq_idx;  // (batch, length) i32, undefined: one document a row
-  bool training = false;
   at::ScalarType compute =
       at::kFloat;           // type of activations and matrix products; parameters stay as they are
   bool checkpoint = false;  // activation checkpointing: keep a block's input, recompute the rest
-  std::map<std::string, Tensor, std::less<>>
-      extra;  // named inputs and outputs some mixers want: an adjacency
 
   /// Called by mixers for what they compute on the way ("delta", "A", "B", "C", "y"); lens and
   /// statistics read it.

@@ -131,11 +131,13 @@ TEST_P(EveryOptionSet, PackedDocumentsEqualSeparateOnes) {
   Context packed;
   packed.seq_idx = at::cat(
       {at::zeros({1, 11}, at::kInt), at::ones({1, 1}, at::kInt), at::zeros({1, 18}, at::kInt)}, 1);
+  if (std::string(GetParam()) == "init_states") {
+    EXPECT_THROW(model.forward(all, packed), Error);  // they would reach the first document alone
+    return;
+  }
   const Tensor together = model.forward(all, packed);
   int64_t begin = 0;
   for (const int64_t length : {11, 1, 18}) {
-    // Learned initial states belong to the first document of a row alone.
-    if (std::string(GetParam()) == "init_states" && begin > 0) break;
     Context context;
     const Tensor apart = model.forward(all.narrow(1, begin, length), context);
     EXPECT_LT(relative_error(together.narrow(1, begin, length), apart), 1e-4)

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "adder/base/error.h"
 #include "adder/nn/operators.h"
 
 namespace adder::nn {
@@ -42,6 +43,7 @@ Tensor Mamba2::forward(const Tensor& x, Context& context, State* carried) const 
     conv_state = (*carried)[0].to(x.scalar_type());  // (batch, d_conv - 1, conv_dim)
     ssm_state = (*carried)[1];                       // (batch, heads, head_dim, d_state)
   } else if (init_states_) {
+    refuse_packing(seq_idx);
     ssm_state = init_states_->unsqueeze(0).expand({batch, heads, spec_.head_dim, state});
   }
 
@@ -68,6 +70,17 @@ Tensor Mamba2::forward(const Tensor& x, Context& context, State* carried) const 
   Tensor y = norm(scanned.reshape({batch, length, sizes_.d_ssm}), z);
   if (sizes_.d_mlp > 0) y = at::cat({at::silu(z_mlp) * x_mlp, y}, -1);
   return project(y, out_proj_, out_bias_);
+}
+
+void Mamba2::refuse_packing(const std::optional<Tensor>& seq_idx) {
+  if (!seq_idx || seq_idx->size(1) < 2) return;
+  const int64_t pairs = seq_idx->size(1) - 1;
+  const Tensor before = seq_idx->narrow(1, 0, pairs), after = seq_idx->narrow(1, 1, pairs);
+  if (!before.ne(after).logical_and(after.ge(0)).any().item<bool>()) return;
+  throw Error(ErrorKind::kUnsupported,
+              {.what = "learnable initial states with several documents in a row",
+               .why = "a learned start would reach the first document of each row alone",
+               .next = "set data.mode = \"docs\", or model.mamba2.learnable_init_states = false"});
 }
 
 Tensor Mamba2::norm(const Tensor& y, const Tensor& z) const {

@@ -13,6 +13,8 @@ class Mamba2 final : public Mixer {
   Tensor forward(const Tensor& x, Context& context, State* carried) const override;
 
  private:
+  /// Throws kUnsupported when a row holds more than one document.
+  static void refuse_packing(const std::optional<Tensor>& seq_idx);
   /// The gated norm of y by z, or the gate alone.
   Tensor norm(const Tensor& y, const Tensor& z) const;
 

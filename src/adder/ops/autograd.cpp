@@ -6,6 +6,7 @@
 #include <torch/csrc/autograd/functions/utils.h>
 #include <torch/csrc/autograd/saved_variable.h>
 
+#include <algorithm>
 #include <vector>
 
 namespace adder::ops {
@@ -41,6 +42,10 @@ class BackwardNode final : public torch::autograd::Node {
 
   variable_list apply(variable_list&& output_gradients) override {
     TORCH_CHECK(!at::GradMode::is_enabled(), name(), ": second derivatives are not provided");
+    const auto given = [](const at::Tensor& gradient) { return gradient.defined(); };
+    if (std::none_of(output_gradients.begin(), output_gradients.end(), given)) {
+      return variable_list(static_cast<size_t>(num_outputs()));
+    }
     torch::jit::Stack stack;
     for (const at::Tensor& gradient : output_gradients) {
       stack.push_back(gradient.defined() ? c10::IValue(gradient) : c10::IValue());

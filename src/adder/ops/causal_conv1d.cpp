@@ -125,12 +125,8 @@ Tensor causal_conv1d_update_cpu(Tensor& state, const Tensor& x, const Tensor& we
   check.that(state.is_contiguous(), "state must be contiguous");
   check.that(state_indices.has_value() || state.size(0) >= x.size(0),
              "state has fewer slots than rows");
-  if (state_indices) {
-    check.shape("state_indices", *state_indices, {x.size(0)});
-    check.dtype("state_indices", *state_indices, at::kInt);
-    check.that(x.size(0) == 0 || state_indices->max().item<int>() < state.size(0),
-               "state_indices names a slot that state does not have");
-  }
+  if (state_indices) check_slots(check, *state_indices, x.size(0), state.size(0));
+  state.unsafeGetTensorImpl()->bump_version();
   const Tensor dense_x = last_contiguous(x), dense_weight = weight.contiguous();
   const OptionalTensor dense_bias = contiguous(bias), indices = contiguous(state_indices);
   const Tensor y = at::empty(x.sizes(), x.options());

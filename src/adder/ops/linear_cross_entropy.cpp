@@ -6,6 +6,7 @@
 #include <torch/library.h>
 
 #include <algorithm>
+#include <numeric>
 #include <tuple>
 #include <vector>
 
@@ -36,6 +37,7 @@ struct Arguments {
     check.activation("x", x);
     check.shape("x", x, {-1, -1});
     check.shape("weight", weight, {-1, x.size(1)});
+    check.that(weight.size(0) >= 1, "the vocabulary is empty");
     check.dtype("weight", weight, x.scalar_type());
     check.shape("target", target, {x.size(0)});
     check.dtype("target", target, at::kLong);
@@ -43,12 +45,25 @@ struct Arguments {
       check.shape("bias", *bias, {weight.size(0)}), check.dtype("bias", *bias, x.scalar_type());
     check.that(reduction == "none" || reduction == "sum", "reduction must be \"none\" or \"sum\"");
   }
+};
 
-  /// The logits of tokens [begin, begin + count), in the type of the loss.
-  Tensor logits(int64_t begin, int64_t count) const {
-    const Tensor rows = x.narrow(0, begin, count);
-    return product(rows, weight, bias).to(loss_type()).contiguous();
+/// The head in the type of the loss: from bf16 operands, fp32 logits. (Rounding a logit near 20 to
+/// bf16 would move its token's loss by 0.06.)
+class Head {
+ public:
+  explicit Head(const Arguments& args) : x_(args.x), weight_(args.weight.to(args.loss_type())) {
+    if (args.bias) bias_ = args.bias->to(args.loss_type());
   }
+
+  /// The logits of tokens [begin, begin + count), dense.
+  Tensor logits(int64_t begin, int64_t count) const {
+    const Tensor rows = x_.narrow(0, begin, count).to(weight_.scalar_type());
+    return product(rows, weight_, bias_).contiguous();
+  }
+
+ private:
+  Tensor x_, weight_;
+  OptionalTensor bias_;
 };
 
 std::tuple<Tensor, Tensor> meta(const Tensor& x, const Tensor& weight, const OptionalTensor& bias,
@@ -60,6 +75,13 @@ std::tuple<Tensor, Tensor> meta(const Tensor& x, const Tensor& weight, const Opt
   const auto options = x.options().dtype(args.loss_type());
   return {reduction == "none" ? at::empty({x.size(0)}, options) : at::empty({}, options),
           at::empty({}, x.options().dtype(at::kLong))};
+}
+
+/// The sum in double, from the first to the last: the same for any number of threads.
+Tensor sum_in_order(const Tensor& nll) {
+  const Tensor exact = nll.to(at::kDouble);
+  const double* values = exact.const_data_ptr<double>();
+  return at::full({}, std::accumulate(values, values + exact.numel(), 0.0), nll.options());
 }
 
 std::tuple<Tensor, Tensor> forward_cpu(const Tensor& x, const Tensor& weight,
@@ -77,15 +99,16 @@ std::tuple<Tensor, Tensor> forward_cpu(const Tensor& x, const Tensor& weight,
                   .item<bool>(),
               "linear_cross_entropy: target holds a value that is neither ignore_index (",
               ignore_index, ") nor in [0, ", weight.size(0), ")");
+  const Head head(args);
   const int64_t tokens = x.size(0), tile = tile_tokens(weight.size(0));
   const Tensor nll = at::empty({tokens}, x.options().dtype(args.loss_type()));
   for (int64_t begin = 0; begin < tokens; begin += tile) {
     const int64_t count = std::min(tile, tokens - begin);
-    const Tensor logits = args.logits(begin, count);
+    const Tensor logits = head.logits(begin, count);
     kernels::cross_entropy_rows(view<2>(logits), view<1>(args.target.narrow(0, begin, count)),
                                 view<1>(nll.narrow(0, begin, count)), args.options, torch_pool());
   }
-  return {reduction == "none" ? nll : nll.sum(), real.sum()};
+  return {reduction == "none" ? nll : sum_in_order(nll), real.sum()};
 }
 
 std::vector<Tensor> backward_cpu(const OptionalTensor& grad_nll, const Tensor& x,
@@ -95,6 +118,7 @@ std::vector<Tensor> backward_cpu(const OptionalTensor& grad_nll, const Tensor& x
                                  std::array<bool, 4> needs) {
   const Arguments args{
       x, weight, bias, target.contiguous(), {ignore_index, z_loss, label_smoothing, softcap}};
+  const Head head(args);
   const int64_t tokens = x.size(0), tile = tile_tokens(weight.size(0));
   const Tensor scale =
       reduction == "none" ? grad_nll->contiguous() : grad_nll->expand({tokens}).contiguous();
@@ -105,7 +129,7 @@ std::vector<Tensor> backward_cpu(const OptionalTensor& grad_nll, const Tensor& x
   if (needs[2]) grads[2] = at::zeros(bias->sizes(), wide_options);
   for (int64_t begin = 0; begin < tokens; begin += tile) {
     const int64_t count = std::min(tile, tokens - begin);
-    const Tensor logits = args.logits(begin, count);
+    const Tensor logits = head.logits(begin, count);
     kernels::cross_entropy_rows_backward(
         view<2>(logits), view<1>(args.target.narrow(0, begin, count)),
         view<1>(scale.narrow(0, begin, count)), args.options, torch_pool());

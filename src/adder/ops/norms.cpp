@@ -38,6 +38,8 @@ std::tuple<Tensor, Tensor> rms_norm_meta(const Tensor& x, const Tensor& weight, 
   if (residual) {
     check.shape("residual", *residual, x.sizes());
     check.activation("residual", *residual);
+    check.that((residual->scalar_type() == at::kDouble) == (x.scalar_type() == at::kDouble),
+               "float64 is for x and residual together or for neither");
     type = residual->scalar_type();
   }
   return {at::empty(x.sizes(), x.options()), at::empty(x.sizes(), x.options().dtype(type))};

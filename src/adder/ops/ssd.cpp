@@ -39,7 +39,8 @@ void SsdArguments::check() const {
   check.shape("C", C, B.sizes());
   check.shape("dt", dt, {batch, length, heads});
   check.shape("A", A, {heads});
-  check.that(length >= 1, "the length is 0");
+  check.that(length >= 1 && heads >= 1 && head_dim >= 1 && B.size(3) >= 1,
+             "a dimension of x or B is 0");
   check.that(B.size(2) >= 1 && heads % B.size(2) == 0,
              "the number of heads (" + std::to_string(heads) +
                  ") is not a multiple of the groups of B (" + std::to_string(B.size(2)) + ")");
@@ -206,12 +207,8 @@ Tensor ssd_update_cpu(Tensor& state, const Tensor& x, const Tensor& dt, const Te
   check.dtype("state", state, wide(x.scalar_type()));
   check.shape("state", state, {-1, -1, -1, B.size(2)});
   args.make_dense();
-  if (state_indices) {
-    check.shape("state_indices", *state_indices, {x.size(0)});
-    check.dtype("state_indices", *state_indices, at::kInt);
-    check.that(x.size(0) == 0 || state_indices->max().item<int>() < state.size(0),
-               "state_indices names a slot that state does not have");
-  }
+  if (state_indices) check_slots(check, *state_indices, x.size(0), state.size(0));
+  state.unsafeGetTensorImpl()->bump_version();
   const OptionalTensor indices = contiguous(state_indices);
   const Tensor y = at::empty(x.sizes(), x.options());
   const auto row = [](const Tensor& t) { return t.squeeze(1); };

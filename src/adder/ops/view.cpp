@@ -3,7 +3,9 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <sstream>
+#include <vector>
 
 namespace adder::ops {
 
@@ -73,6 +75,20 @@ void ArgumentCheck::activation(const char* name, const Tensor& tensor) const {
 
 void ArgumentCheck::that(bool holds, const std::string& message) const {
   TORCH_CHECK(holds, op_, ": ", message);
+}
+
+void check_slots(const ArgumentCheck& check, const Tensor& state_indices, int64_t rows,
+                 int64_t slots) {
+  check.shape("state_indices", state_indices, {rows});
+  check.dtype("state_indices", state_indices, at::kInt);
+  const Tensor dense = state_indices.contiguous();
+  std::vector<int> sorted(dense.const_data_ptr<int>(), dense.const_data_ptr<int>() + rows);
+  std::sort(sorted.begin(), sorted.end());
+  check.that(sorted.empty() || sorted.back() < slots,
+             "state_indices names a slot that state does not have");
+  const auto used = std::lower_bound(sorted.begin(), sorted.end(), 0);
+  check.that(std::adjacent_find(used, sorted.end()) == sorted.end(),
+             "state_indices names a slot twice");
 }
 
 at::ScalarType wide(at::ScalarType activation) {

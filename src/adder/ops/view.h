@@ -60,6 +60,10 @@ class ArgumentCheck {
   const char* op_;
 };
 
+/// state_indices of a one-token update: one i32 a row, each below `slots`, none twice but < 0.
+void check_slots(const ArgumentCheck& check, const Tensor& state_indices, int64_t rows,
+                 int64_t slots);
+
 /// The type of decays, biases and states beside activations of this type: f64 for f64, else f32.
 at::ScalarType wide(at::ScalarType activation);
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "adder/base/error.h"
+#include "adder/base/log.h"
 #include "adder/io/file.h"
 #include "adder/io/hash.h"
 #include "adder/io/json.h"
@@ -30,6 +31,18 @@ std::optional<int64_t> step_of(const std::string& name) {
   const auto [end, error] = std::from_chars(name.data() + 5, name.data() + name.size(), step);
   if (error != std::errc() || end != name.data() + name.size()) return std::nullopt;
   return step;
+}
+
+/// Runs `work`, with the system's refusals as errors of the house.
+template <typename Work>
+auto guarded(const Work& work) {
+  try {
+    return work();
+  } catch (const fs::filesystem_error& error) {
+    throw Error(ErrorKind::kIo, {.what = "the checkpoints' folder cannot be worked with",
+                                 .where = error.path1().string(),
+                                 .why = error.code().message()});
+  }
 }
 
 /// The name a pointer file ("latest", "best") holds, when that checkpoint exists.
@@ -69,6 +82,30 @@ Checkpoints::Checkpoints(const Path& run_folder, int64_t keep_last, StageHook on
 Checkpoints::Path Checkpoints::save(int64_t step, int64_t needed,
                                     const std::function<void(const Path&)>& fill) {
   const Path target = folder_ / folder_name(step);
+  guarded([&] { make_room(target, needed); });
+  guarded([&] {
+    io::AtomicDirectory directory(target);
+    stage("fill");
+    fill(directory.staging());
+    stage("manifest");
+    write_manifest(directory.staging());
+    stage("commit");
+    directory.commit();
+  });
+  stage("latest");
+  io::write_file_atomic(folder_ / "latest", folder_name(step) + "\n");
+  stage("retire");
+  try {
+    retire(step);
+  } catch (const fs::filesystem_error& error) {  // the new one stands all the same
+    log_warn_once("checkpoints.retire",
+                  std::string("an old checkpoint could not be removed: ") + error.what());
+  }
+  stage("done");
+  return target;
+}
+
+void Checkpoints::make_room(const Path& target, int64_t needed) const {
   const auto available = static_cast<int64_t>(fs::space(folder_).available);
   if (available / 11 * 10 < needed) {  // 1.1 times as much as needed
     throw Error(ErrorKind::kIo, {.what = "there is no room for a checkpoint",
@@ -77,41 +114,31 @@ Checkpoints::Path Checkpoints::save(int64_t step, int64_t needed,
                                                     available >> 20, needed >> 20),
                                  .next = "free some space, or lower train.keep_last"});
   }
-  if (fs::exists(target)) {  // rolled back and trained to the same step again
-    const Path trash = folder_ / (".trash-" + folder_name(step));
-    fs::rename(target, trash);
-    fs::remove_all(trash);
-  }
-  {
-    io::AtomicDirectory directory(target);
-    stage("fill");
-    fill(directory.staging());
-    stage("manifest");
-    write_manifest(directory.staging());
-    stage("commit");
-    directory.commit();
-  }
-  stage("latest");
-  io::write_file_atomic(folder_ / "latest", folder_name(step) + "\n");
-  stage("retire");
-  retire();
-  stage("done");
-  return target;
+  if (fs::exists(target)) set_aside(target);  // of a run that was rolled back to before it
+}
+
+void Checkpoints::set_aside(const Path& checkpoint) const {
+  const Path aside = folder_ / (".damaged-" + checkpoint.filename().string());
+  fs::remove_all(aside);
+  fs::rename(checkpoint, aside);
 }
 
 void Checkpoints::mark_best(int64_t step) {
   io::write_file_atomic(folder_ / "best", folder_name(step) + "\n");
 }
 
-void Checkpoints::retire() {
-  const auto all = list();
+void Checkpoints::retire(int64_t newest) {
   const auto best = pointed(folder_, "best");
-  const auto spare = static_cast<int64_t>(all.size()) - keep_last_;
+  std::vector<Path> old;
+  for (const auto& [step, path] : list()) {
+    if (step <= newest) old.push_back(path);
+  }
+  const auto spare = static_cast<int64_t>(old.size()) - keep_last_;
   for (int64_t i = 0; i < spare; ++i) {
-    const Path& old = all[static_cast<size_t>(i)].second;
-    if (best && *best == old) continue;
-    const Path trash = folder_ / (".trash-" + old.filename().string());
-    fs::rename(old, trash);
+    const Path& path = old[static_cast<size_t>(i)];
+    if (best && *best == path) continue;
+    const Path trash = folder_ / (".trash-" + path.filename().string());
+    fs::rename(path, trash);
     stage("remove");
     fs::remove_all(trash);
   }
@@ -154,14 +181,19 @@ void Checkpoints::verify(const Path& checkpoint) {
 
 std::optional<Checkpoints::Found> Checkpoints::newest_good() const {
   std::string skipped;
-  const auto all = list();
+  std::vector<Path> damaged;
+  const auto all = guarded([&] { return list(); });
   for (auto it = all.rbegin(); it != all.rend(); ++it) {
     try {
-      verify(it->second);
-      return Found{it->first, it->second, skipped};
+      guarded([&] { verify(it->second); });
     } catch (const Error& error) {
       skipped += (skipped.empty() ? "" : "\n") + std::string(error.what());
+      damaged.push_back(it->second);
+      continue;
     }
+    // Out of the way of what will be counted and kept from here on.
+    for (const Path& path : damaged) guarded([&] { set_aside(path); });
+    return Found{it->first, it->second, skipped};
   }
   if (!skipped.empty()) {
     throw Error(ErrorKind::kFormat, {.what = "no checkpoint of the run is whole",

@@ -34,7 +34,8 @@ class Checkpoints {
     Path folder;
     std::string skipped;  // newer checkpoints that were damaged, and how; "" when none
   };
-  /// The newest whose every file has its recorded size and hash.
+  /// The newest whose every file has its recorded size and hash; damaged newer ones are set aside
+  /// (renamed, kept). kFormat when there are some and none is whole.
   std::optional<Found> newest_good() const;
 
   /// Throws kFormat when a file of the checkpoint is missing, shorter, longer or changed.
@@ -46,7 +47,9 @@ class Checkpoints {
   void stage(std::string_view name) const {
     if (on_stage_) on_stage_(name);
   }
-  void retire();
+  void make_room(const Path& target, int64_t needed) const;
+  void set_aside(const Path& checkpoint) const;  // as .damaged-step-NNNNNNNN
+  void retire(int64_t newest);
   std::vector<std::pair<int64_t, Path>> list() const;  // by step
 
   Path folder_;

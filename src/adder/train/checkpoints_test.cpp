@@ -112,12 +112,15 @@ TEST_F(CheckpointsTest, KillAtRandomMomentsNeverLosesTheLastGoodOne) {
 TEST_F(CheckpointsTest, DamageIsSeenAndTheOneBeforeIsUsed) {
   save(1);
   const fs::path newest = save(2);
+  const fs::path aside = run_ / "checkpoints" / ".damaged-step-00000002";
   const auto damage = [&](const std::string& file, const std::string& content) {
     const std::string before = io::read_file(newest / file, 1 << 20);
     std::ofstream(newest / file, std::ios::trunc) << content;
     const auto found = Checkpoints(run_, 2).newest_good();
     EXPECT_EQ(found->step, 1) << file;
     EXPECT_NE(found->skipped.find("step-00000002"), std::string::npos) << found->skipped;
+    EXPECT_TRUE(fs::exists(aside)) << file;
+    fs::rename(aside, newest);
     std::ofstream(newest / file, std::ios::trunc) << before;
   };
   std::string flipped(10000, 'c');
@@ -129,6 +132,14 @@ TEST_F(CheckpointsTest, DamageIsSeenAndTheOneBeforeIsUsed) {
   EXPECT_EQ(Checkpoints(run_, 2).newest_good()->step, 2);
   fs::remove(newest / "state");
   EXPECT_EQ(Checkpoints(run_, 2).newest_good()->step, 1);
+}
+
+TEST_F(CheckpointsTest, ADamagedNewerOneDoesNotPushOutTheNextGoodOne) {
+  save(20);
+  fs::remove(save(30) / "weights");
+  EXPECT_EQ(Checkpoints(run_, 1).newest_good()->step, 20);
+  save(25, 1);
+  EXPECT_EQ(Checkpoints(run_, 1).newest_good()->step, 25);
 }
 
 TEST_F(CheckpointsTest, WhenNoneIsWholeItSaysSoInsteadOfStartingAnew) {

@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "adder/base/error.h"
+#include "adder/base/log.h"
 #include "adder/io/file.h"
 
 namespace adder::train {
@@ -82,7 +83,12 @@ void cut(const std::filesystem::path& path, int64_t last_step) {
   const std::string text = io::read_file(path, kMaxBytes);
   std::string kept;
   each_line(text, [&](std::string_view line, int64_t n) {
-    if (step_number(line, place(path, n)) <= last_step) kept.append(line).append("\n");
+    try {
+      if (step_number(line, place(path, n)) <= last_step) kept.append(line).append("\n");
+    } catch (const Error& error) {  // what a crash of the machine left: no reason not to resume
+      log_warn_once(place(path, n),
+                    std::string("a line of the metrics is dropped: ") + error.what());
+    }
   });
   if (kept.size() != text.size()) io::write_file_atomic(path, kept);
 }

@@ -54,6 +54,7 @@ data::LoaderOptions loader_options(const Recipe& recipe) {
 
 NextTokenTask::NextTokenTask(const Recipe& recipe, data::PreparedData data)
     : options_(recipe.train),
+      mode_(recipe.data.mode),
       data_(std::move(data)),
       model_(configured(recipe, data_), static_cast<uint64_t>(recipe.train.seed)),
       loader_(*data_.shards, data_.split.train, loader_options(recipe)) {
@@ -62,6 +63,20 @@ NextTokenTask::NextTokenTask(const Recipe& recipe, data::PreparedData data)
                                                       loader_options(recipe));
   }
   if (!options_.init.empty()) load(options_.init);
+}
+
+io::Json NextTokenTask::identity() const {
+  model::ModelConfig config = model_.config();
+  io::Json model;
+  for (const OptionEntry& entry : flatten(config)) model[entry.key] = to_text(entry.value);
+  return {{"model", model},
+          {"tokenizer", data_.tokenizer->hash()},
+          {"text", data_.shards->manifest().source},
+          {"mode", mode_},
+          {"seed", options_.seed},
+          {"batch_size", options_.batch_size},
+          {"length", options_.length},
+          {"accumulation", options_.accumulation}};
 }
 
 int64_t NextTokenTask::count(const data::Batch& batch) const {
@@ -95,7 +110,8 @@ std::map<std::string, double> NextTokenTask::evaluate(int64_t limit, nn::Context
     sum += model_.loss(hidden, tensor_of(batch, "targets")).nll_sum.item<double>();
     tokens += count(batch);
   }
-  const double loss = sum / static_cast<double>(std::max<int64_t>(1, tokens));
+  if (tokens == 0) return {};
+  const double loss = sum / static_cast<double>(tokens);
   return {{"loss", loss}, {"perplexity", std::exp(loss)}, {"tokens", static_cast<double>(tokens)}};
 }
 
@@ -116,12 +132,10 @@ std::string NextTokenTask::sample(uint64_t seed) {
 }
 
 void NextTokenTask::save(const std::string& folder) const {
-  model::save_model(folder, model_.config(), model_.parameters().weights());
-  const std::filesystem::path path = folder;
-  data_.tokenizer->save(path / "tokenizer.json");
-  if (const auto eos = data_.tokenizer->eos_id()) {
-    io::write_json_file(path / "generation_config.json", {{"eos_token_id", *eos}});
-  }
+  model::SaveOptions options;
+  if (const auto eos = data_.tokenizer->eos_id()) options.special_tokens.eos = {*eos};
+  model::save_model(folder, model_.config(), model_.parameters().weights(), options);
+  data_.tokenizer->save(std::filesystem::path(folder) / "tokenizer.json");
 }
 
 void NextTokenTask::load(const std::string& folder) {

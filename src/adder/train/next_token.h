@@ -20,18 +20,19 @@ class NextTokenTask final : public Task {
   data::Batch next() override { return loader_.next(); }
   io::Json cursor() const override { return loader_.cursor(); }
   void seek(const io::Json& cursor) override { loader_.seek(cursor); }
+  io::Json identity() const override;
   int64_t count(const data::Batch& batch) const override;
   at::Tensor loss_sum(const data::Batch& batch, nn::Context& context) override;
   std::map<std::string, double> evaluate(int64_t limit, nn::Context& context) override;
   std::string sample(uint64_t seed) override;
   void save(const std::string& folder) const override;
   void load(const std::string& folder) override;
-  std::string unit() const override { return "tokens"; }
 
   const nn::LanguageModel& model() const { return model_; }
 
  private:
   TrainOptions options_;
+  std::string mode_;  // data.mode
   data::PreparedData data_;
   nn::LanguageModel model_;
   data::TokenLoader loader_;

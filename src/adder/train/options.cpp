@@ -1,6 +1,35 @@
 #include "adder/train/options.h"
 
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "adder/model/option_check.h"
+
 namespace adder::train {
+namespace {
+
+using model::require_choice;
+using model::require_number;
+using model::require_within;
+
+constexpr int64_t kMaxSteps = int64_t{1} << 40;
+constexpr int64_t kMaxBatch = int64_t{1} << 20;
+constexpr int64_t kMaxLength = int64_t{1} << 24;
+constexpr int64_t kMaxStepTokens = int64_t{1} << 32;
+
+const std::vector<std::string> kSchedules = {"cosine", "wsd", "constant"};
+const std::vector<std::string> kOnNan = {"stop", "skip", "rollback"};
+const std::vector<std::string> kOnSpike = {"ignore", "stop", "skip", "rollback"};
+const std::vector<std::string> kCompute = {"f32", "bf16"};
+
+/// 0 <= value < 1.
+void require_below_one(std::string_view key, double value) {
+  if (value >= 0 && value < 1) return;
+  model::fail_option(key, to_text(OptionRef(&value)), "it must be at least 0 and below 1");
+}
+
+}  // namespace
 
 void OptimizerOptions::describe(OptionVisitor& v) {
   v.field("lr", lr, "peak learning rate of AdamW");
@@ -12,8 +41,17 @@ void OptimizerOptions::describe(OptionVisitor& v) {
   v.field("clip", clip, "largest global gradient norm; 0: no clipping");
 }
 
+void OptimizerOptions::check() const {
+  require_number("train.lr", lr, 0, 1e3);
+  require_below_one("train.beta1", beta1);
+  require_below_one("train.beta2", beta2);
+  require_number("train.eps", eps, 0, 1, true);
+  require_number("train.weight_decay", weight_decay, 0, 1e3);
+  require_number("train.clip", clip, 0, 1e30);
+}
+
 void ScheduleOptions::describe(OptionVisitor& v) {
-  v.choice("schedule", schedule, {"cosine", "wsd", "constant"},
+  v.choice("schedule", schedule, kSchedules,
            "learning rate over time; wsd: warm-up, stable, linear decay");
   v.field("warmup_steps", warmup_steps, "steps of linear warm-up");
   v.field("final_lr", final_lr, "what cosine and wsd end at, as a fraction of lr");
@@ -21,14 +59,28 @@ void ScheduleOptions::describe(OptionVisitor& v) {
           "wsd: last share of the steps, in which the rate falls");
 }
 
+void ScheduleOptions::check() const {
+  require_choice("train.schedule", schedule, kSchedules);
+  require_within("train.warmup_steps", warmup_steps, 0, kMaxSteps);
+  require_number("train.final_lr", final_lr, 0, 1);
+  require_number("train.decay_fraction", decay_fraction, 0, 1);
+}
+
 void GuardOptions::describe(OptionVisitor& v) {
-  v.choice("on_nan", on_nan, {"stop", "skip", "rollback"},
+  v.choice("on_nan", on_nan, kOnNan,
            "when a loss or gradient is not finite: stop, leave the step out, or go back to the "
            "last checkpoint");
-  v.choice("on_spike", on_spike, {"ignore", "stop", "skip", "rollback"},
+  v.choice("on_spike", on_spike, kOnSpike,
            "when a loss is spike_sigma deviations above the last 128");
   v.field("spike_sigma", spike_sigma, "deviations that make a spike");
   v.field("max_skips", max_skips, "bad steps in a row before training stops");
+}
+
+void GuardOptions::check() const {
+  require_choice("train.on_nan", on_nan, kOnNan);
+  require_choice("train.on_spike", on_spike, kOnSpike);
+  require_number("train.spike_sigma", spike_sigma, 0, 1e6, true);
+  require_within("train.max_skips", max_skips, 1, kMaxSteps);
 }
 
 void TrainOptions::describe(OptionVisitor& v) {
@@ -36,7 +88,7 @@ void TrainOptions::describe(OptionVisitor& v) {
   v.field("batch_size", batch_size, "sequences in one forward pass");
   v.field("length", length, "tokens in a sequence");
   v.field("accumulation", accumulation, "forward passes in one step");
-  v.choice("compute", compute, {"f32", "bf16"},
+  v.choice("compute", compute, kCompute,
            "type of activations and matrix products; weights stay fp32");
   v.field("checkpoint_activations", checkpoint_activations,
           "keep each block's input only and compute the rest again: less memory, about a third "
@@ -59,10 +111,45 @@ void TrainOptions::describe(OptionVisitor& v) {
   v.field("sample_tokens", sample_tokens, "tokens in a sample");
 }
 
+void TrainOptions::check() const {
+  require_within("train.steps", steps, 1, kMaxSteps);
+  require_within("train.batch_size", batch_size, 1, kMaxBatch);
+  require_within("train.length", length, 1, kMaxLength);
+  require_within("train.accumulation", accumulation, 1, kMaxBatch);
+  if (batch_size * length > kMaxStepTokens / accumulation) {
+    model::fail_option(
+        "train.batch_size", std::to_string(batch_size),
+        "batch_size * length * accumulation, the tokens of a step, must be at most " +
+            std::to_string(kMaxStepTokens));
+  }
+  require_choice("train.compute", compute, kCompute);
+  require_within("train.threads", threads, 0, 4096);
+  require_number("train.z_loss", z_loss, 0, 1e3);
+  require_below_one("train.label_smoothing", label_smoothing);
+  optimizer.check();
+  schedule.check();
+  guard.check();
+  require_within("train.log_every", log_every, 0, kMaxSteps);
+  require_within("train.eval_every", eval_every, 0, kMaxSteps);
+  require_within("train.eval_windows", eval_windows, 0, kMaxSteps);
+  require_within("train.save_every", save_every, 0, kMaxSteps);
+  require_within("train.keep_last", keep_last, 1, kMaxSteps);
+  require_within("train.sample_every", sample_every, 0, kMaxSteps);
+  require_within("train.sample_tokens", sample_tokens, 0, kMaxLength);
+}
+
 void Recipe::describe(OptionVisitor& v) {
   v.group("data", data);
   v.group("model", model);
   v.group("train", train);
+}
+
+void Recipe::check() const {
+  train.check();
+  if (!train.init.empty()) return;
+  model::ModelConfig config = model;
+  if (config.vocab_size == 0) config.vocab_size = 1;  // not known yet
+  config.check();
 }
 
 }  // namespace adder::train

@@ -19,6 +19,7 @@ struct OptimizerOptions {
   double weight_decay = 0.1;
   double clip = 1.0;  // of the global gradient norm; 0: none
   void describe(OptionVisitor& v);
+  void check() const;  // this and the others: throws kConfig naming the key ("train.lr")
 };
 
 /// Learning rate over the steps, as a factor of lr.
@@ -28,6 +29,7 @@ struct ScheduleOptions {
   double final_lr = 0.1;        // what cosine and wsd end at, as a fraction of lr
   double decay_fraction = 0.2;  // wsd: the last share of the steps, in which the rate falls
   void describe(OptionVisitor& v);
+  void check() const;
 };
 
 /// What to do when a step's loss or gradient is not finite, or its loss leaves the recent range.
@@ -37,6 +39,7 @@ struct GuardOptions {
   double spike_sigma = 6;           // deviations above the mean of the last 128 losses
   int64_t max_skips = 10;           // bad steps in a row before training stops
   void describe(OptionVisitor& v);
+  void check() const;
 };
 
 struct TrainOptions {
@@ -64,6 +67,7 @@ struct TrainOptions {
   std::string sample_prompt;
   int64_t sample_tokens = 200;
   void describe(OptionVisitor& v);
+  void check() const;
 };
 
 struct Recipe {
@@ -71,6 +75,9 @@ struct Recipe {
   model::ModelConfig model;
   TrainOptions train;
   void describe(OptionVisitor& v);  // groups "data", "model", "train"
+  /// Throws kConfig for training and model options that do not fit. A vocabulary of 0, and a model
+  /// that train.init replaces, are left to the caller.
+  void check() const;
 };
 
 }  // namespace adder::train

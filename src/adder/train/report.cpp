@@ -309,10 +309,8 @@ std::string checkpoints(const Run& run) {
   for (const fs::path& path : entries(run.folder / "checkpoints")) {
     std::error_code ignored;
     if (!fs::is_directory(path, ignored)) continue;
-    const bool link = fs::is_symlink(path, ignored);
-    const std::string note = link ? " → " + fs::read_symlink(path, ignored).string() : "";
-    rows += "<tr><td>" + escape_html("checkpoints/" + path.filename().string() + note) +
-            "</td><td class=\"n\">" + (link ? "" : format_bytes(bytes_of(path))) + "</td></tr>\n";
+    rows += "<tr><td>" + escape_html("checkpoints/" + path.filename().string()) +
+            "</td><td class=\"n\">" + format_bytes(bytes_of(path)) + "</td></tr>\n";
   }
   if (rows.empty()) return "";
   return "<h2>Checkpoints</h2><table><tr><th>folder</th><th class=\"n\">size</th></tr>\n" + rows +
@@ -370,7 +368,7 @@ fs::path write_report(const fs::path& run_folder) {
                 {.what = "this is not the folder of a run",
                  .where = run_folder.string(),
                  .why = "it holds neither run.json nor metrics.jsonl",
-                 .next = "give the folder that `adder train` wrote (its --out)"});
+                 .next = "give the folder that `adder train` wrote (its --run)"});
   }
   const fs::path path = run_folder / "report.html";
   io::write_file_atomic(path, report_page(run_folder));

@@ -25,6 +25,9 @@ class Task {
   virtual io::Json cursor() const = 0;
   virtual void seek(const io::Json& cursor) = 0;
 
+  /// What a resumed run must share with the one it continues: model, data, order. A flat object.
+  virtual io::Json identity() const = 0;
+
   /// How many predictions the batch asks for: the loss is a mean over these.
   virtual int64_t count(const data::Batch& batch) const = 0;
   /// The summed loss of the batch (a scalar to differentiate). The context brings the compute type.
@@ -41,8 +44,6 @@ class Task {
   virtual void save(const std::string& folder) const = 0;
   /// Reads the weights back from such a directory.
   virtual void load(const std::string& folder) = 0;
-
-  virtual std::string unit() const = 0;  // what count() counts: "tokens"
 };
 
 }  // namespace adder::train

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <csignal>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "adder/base/error.h"
@@ -39,7 +40,8 @@ void ask_to_stop(int signal) {
 struct StepLoss {
   double sum = 0;
   int64_t count = 0;
-  double mean() const { return sum / static_cast<double>(std::max<int64_t>(1, count)); }
+  /// NaN when the batches ask for nothing: the guard leaves such a step out.
+  double mean() const { return sum / static_cast<double>(count); }
 };
 
 /// One run of training: what train() sets up and then drives step by step.
@@ -66,10 +68,11 @@ class Run {
   StepLoss forward_backward();
   void step();
   void apply_verdict(Verdict verdict);
+  [[noreturn]] void stop(const std::string& why) const;
   void after_step(bool last);
   void evaluate(bool last);
   void sample();
-  void save();
+  void save(bool last);  // last: what is not saved now is lost
   void restore(const fs::path& checkpoint);
   void note(const std::string& text) const {
     if (listener_.on_note) listener_.on_note(text);
@@ -90,6 +93,10 @@ class Run {
   int64_t items_ = 0;  // predictions trained on
   int64_t saved_step_ = -1;
   double best_loss_ = std::numeric_limits<double>::infinity();
+  int64_t best_step_ = -1;
+  double candidate_loss_ = 0;                    // of this step's evaluation, when it improved
+  int64_t rolled_back_to_ = -1, rollbacks_ = 0;  // how often the guard went back to one checkpoint
+  bool rolled_back_ = false;
   bool improved_ = false;  // this step's evaluation is the best so far
   StepReport report_;
   int64_t reported_items_ = 0;
@@ -99,7 +106,6 @@ class Run {
 
 nn::Context Run::context(bool training) const {
   nn::Context context;
-  context.training = training;
   context.compute = options_.compute == "bf16" ? at::kBFloat16 : at::kFloat;
   context.checkpoint = training && options_.checkpoint_activations;
   return context;
@@ -140,24 +146,31 @@ void Run::step() {
   }
 }
 
+void Run::stop(const std::string& why) const {
+  throw Error(
+      ErrorKind::kNumeric,
+      {.what = "training went astray",
+       .where = folder_.string(),
+       .why = why,
+       .next =
+           "lower train.lr or raise train.warmup_steps; the last good checkpoint still stands"});
+}
+
 void Run::apply_verdict(Verdict verdict) {
   const std::string what = fmt::format("step {}: {}", step_, guard_.reason());
-  if (verdict == Verdict::kStop) {
-    throw Error(
-        ErrorKind::kNumeric,
-        {.what = "training went astray",
-         .where = folder_.string(),
-         .why = what,
-         .next =
-             "lower train.lr or raise train.warmup_steps; the last good checkpoint still stands"});
-  }
+  if (verdict == Verdict::kStop) stop(what);
   if (verdict == Verdict::kRollBack) {
     if (const auto found = checkpoints_.newest_good()) {
       const io::Json cursor = task_.cursor();  // go back, but on to text not seen yet
       const int64_t items = items_;
+      rollbacks_ = found->step == rolled_back_to_ ? rollbacks_ + 1 : 1;
+      rolled_back_to_ = found->step;
+      if (rollbacks_ >= options_.guard.max_skips) stop(what);
       restore(found->folder);
       task_.seek(cursor);
       items_ = items;
+      metrics_ = std::make_unique<MetricsWriter>(folder_, step_);
+      rolled_back_ = true;
       note(what + fmt::format("; back to the checkpoint of step {}", step_));
       return;
     }
@@ -169,7 +182,7 @@ void Run::evaluate(bool last) {
   nn::Context forward = context(false);
   result_.evaluation = task_.evaluate(options_.eval_windows, forward);
   improved_ = result_.evaluation.contains("loss") && result_.evaluation.at("loss") < best_loss_;
-  if (improved_) best_loss_ = result_.evaluation.at("loss");
+  if (improved_) candidate_loss_ = result_.evaluation.at("loss");
   // The last one reads everything; the best is chosen among evaluations of the same text.
   if (last && options_.eval_windows > 0) result_.evaluation = task_.evaluate(0, forward);
   if (result_.evaluation.empty()) return;
@@ -185,8 +198,10 @@ void Run::sample() {
   if (listener_.on_sample) listener_.on_sample(step_, text);
 }
 
-void Run::save() {
+void Run::save(bool last) {
   if (saved_step_ == step_) return;
+  const double best_loss = improved_ ? candidate_loss_ : best_loss_;
+  const int64_t best_step = improved_ ? step_ : best_step_;
   int64_t parameter_bytes = 0;
   for (const at::Tensor& parameter : task_.parameters().tensors()) {
     parameter_bytes += static_cast<int64_t>(parameter.nbytes());
@@ -194,35 +209,58 @@ void Run::save() {
   const auto fill = [&](const fs::path& folder) {
     task_.save(folder.string());
     optimizer_.save(folder / "optimizer.safetensors");
-    io::write_json_file(
-        folder / "trainer.json",
-        {{"step", step_},
-         {"items", items_},
-         {"best_loss", std::isfinite(best_loss_) ? io::Json(best_loss_) : io::Json()},
-         {"cursor", task_.cursor()},
-         {"guard", guard_.state()}});
+    io::write_json_file(folder / "trainer.json",
+                        {{"step", step_},
+                         {"items", items_},
+                         {"best_loss", std::isfinite(best_loss) ? io::Json(best_loss) : io::Json()},
+                         {"best_step", best_step},
+                         {"task", task_.identity()},
+                         {"cursor", task_.cursor()},
+                         {"guard", guard_.state()}});
   };
   try {
     result_.checkpoint = checkpoints_.save(step_, 3 * parameter_bytes, fill);
     saved_step_ = step_;
+    best_loss_ = best_loss;
+    best_step_ = best_step;
     if (improved_) checkpoints_.mark_best(step_);
     if (listener_.on_checkpoint) listener_.on_checkpoint(step_, result_.checkpoint);
   } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kIo || step_ >= options_.steps) throw;
+    if (error.kind() != ErrorKind::kIo || last) throw;
     note(fmt::format("step {}: the checkpoint could not be written, training goes on\n{}", step_,
                      error.what()));
   }
 }
 
+/// Throws kConfig when the checkpoint was made by another task than this one, naming what differs.
+void check_identity(const io::Json& stored, const io::Json& mine, const fs::path& file) {
+  for (const auto& [key, value] : mine.items()) {
+    const auto found = stored.find(key);
+    if (found != stored.end() && *found == value) continue;
+    throw Error(ErrorKind::kConfig,
+                {.what = "the run cannot be continued with another " + key,
+                 .where = file.string(),
+                 .why = "it was " + (found == stored.end() ? "not recorded" : found->dump()) +
+                        ", now it is " + value.dump(),
+                 .next = "use the recipe and flags the run was started with (run.json has them), "
+                         "or start a new "
+                         "run, from these weights with train.init"});
+  }
+}
+
 void Run::restore(const fs::path& checkpoint) {
-  task_.load(checkpoint.string());
-  optimizer_.load(checkpoint / "optimizer.safetensors");
   const fs::path file = checkpoint / "trainer.json";
   const io::Json json = io::read_json_file(file);
   const io::JsonView view(json, file.string());
+  check_identity(view.at("task").json(), task_.identity(), file);
+  task_.load(checkpoint.string());
+  optimizer_.load(checkpoint / "optimizer.safetensors");
   step_ = view.at("step").as_integer(0);
   items_ = view.at("items").as_integer(0);
   if (view.has("best_loss")) best_loss_ = view.at("best_loss").as_number();
+  best_step_ = view.at("best_step").as_integer(-1);
+  // A kill may have come between a checkpoint and its mark.
+  if (best_step_ == step_) checkpoints_.mark_best(step_);
   task_.seek(view.at("cursor").json());
   guard_.restore(view.at("guard").json());
   saved_step_ = step_;
@@ -239,6 +277,7 @@ bool Run::resume() {
 }
 
 void Run::after_step(bool last) {
+  if (std::exchange(rolled_back_, false)) return;  // the step is gone
   if (due(options_.log_every, last) || report_.skipped) {
     const auto now = std::chrono::steady_clock::now();
     const double seconds = std::chrono::duration<double>(now - reported_at_).count();
@@ -259,7 +298,7 @@ void Run::after_step(bool last) {
   result_.evaluation.clear();
   improved_ = false;
   if (due(options_.eval_every, finished)) evaluate(finished);
-  if (due(options_.save_every, last) || improved_) save();
+  if (due(options_.save_every, last) || improved_) save(last);
   if (due(options_.sample_every, finished)) sample();
 }
 
@@ -298,8 +337,12 @@ TrainResult train(Task& task, const TrainOptions& options, const fs::path& run_f
                  .where = run_folder.string(),
                  .next = "continue it with --resume, or choose another folder with --run"});
   }
-  const bool resumed = resume && run.resume();
-  return run.loop(description, resumed);
+  if (resume && !run.resume()) {
+    throw Error(ErrorKind::kNotFound, {.what = "there is no checkpoint to resume from",
+                                       .where = run_folder.string(),
+                                       .next = "check --run, or start the run without --resume"});
+  }
+  return run.loop(description, resume);
 }
 
 }  // namespace adder::train

@@ -69,8 +69,9 @@ class LineTask final : public Task {
     const at::Tensor data = parameters_.at("w").data();
     std::memcpy(data.mutable_data_ptr(), file.tensor("w").bytes.data(), 32);
   }
-  std::string unit() const override { return "rows"; }
+  io::Json identity() const override { return {{"kind", kind}}; }
 
+  std::string kind = "line";
   std::set<int64_t> poison;
   float poison_value = std::numeric_limits<float>::quiet_NaN();
 
@@ -185,6 +186,40 @@ TEST_F(TrainerTest, RollBackReturnsToTheCheckpointAndPassesTheBadBatch) {
   EXPECT_EQ(run(task, "a").step, 60);
   EXPECT_NE(notes_.find("back to the checkpoint of step 20"), std::string::npos) << notes_;
   EXPECT_EQ(std::count(seen.begin(), seen.end(), 21), 2);
+}
+
+TEST_F(TrainerTest, ARollBackThatDoesNotHelpEndsAndLeavesNoStepTwice) {
+  LineTask task;
+  for (int64_t batch = 25; batch < 1000; batch += 3) task.poison.insert(batch);
+  options_.guard.on_nan = "rollback";
+  options_.guard.max_skips = 4;
+  options_.save_every = 10;
+  EXPECT_THROW(run(task, "a"), Error);
+  int64_t last = 0;
+  for (const StepMetrics& step : read_metrics(folder_ / "a" / "metrics.jsonl").steps) {
+    EXPECT_GT(step.step, last);
+    last = step.step;
+  }
+}
+
+TEST_F(TrainerTest, AnotherTaskDoesNotContinueTheRun) {
+  LineTask task, other;
+  options_.steps = 3;
+  run(task, "a");
+  other.kind = "curve";
+  options_.steps = 6;
+  try {
+    run(other, "a", true);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kConfig);
+    EXPECT_NE(error.text().what.find("kind"), std::string::npos);
+  }
+}
+
+TEST_F(TrainerTest, ResumingNothingIsAnError) {
+  LineTask task;
+  EXPECT_THROW(run(task, "a", true), Error);
 }
 
 TEST_F(TrainerTest, ASpikeIsSkippedWhenAskedFor) {

@@ -10,6 +10,7 @@
 #include "adder/cli/torch/verbs.h"
 #include "adder/data/prepare.h"
 #include "adder/io/file.h"
+#include "adder/train/metrics.h"
 #include "adder/train/next_token.h"
 #include "adder/train/report.h"
 #include "adder/train/trainer.h"
@@ -19,8 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The text as shards; a bar when they are not there yet. Fine-tuning takes the model's tokenizer
-/// unless the recipe names another.
+/// The text as shards; a bar when they are not there yet. Fine-tuning takes the model's tokenizer.
 data::PreparedData prepare_text(const train::Recipe& recipe) {
   std::unique_ptr<Bar> bar;
   const auto progress = [&](int64_t done, int64_t total) {
@@ -29,7 +29,10 @@ data::PreparedData prepare_text(const train::Recipe& recipe) {
   };
   std::shared_ptr<const text::Tokenizer> tokenizer;
   const fs::path init = recipe.train.init;
-  if (!init.empty() && fs::exists(init / "tokenizer.json")) tokenizer = text::load_tokenizer(init);
+  if (!init.empty() && fs::exists(init / "tokenizer.json")) {
+    say("fine-tuning " + init.string() + ": its own model options and tokenizer are used");
+    tokenizer = text::load_tokenizer(init);
+  }
   auto prepared = data::prepare(recipe.data, progress, std::move(tokenizer));
   if (bar) bar->finish();
   bar.reset();
@@ -69,7 +72,8 @@ io::Json result_json(const train::TrainResult& result, const fs::path& run) {
           {"interrupted", result.interrupted},
           {"train_loss", result.train_loss},
           {"evaluation", result.evaluation},
-          {"checkpoint", result.checkpoint.string()}};
+          {"checkpoint", result.checkpoint.string()},
+          {"peak_bytes", train::peak_resident_bytes()}};
 }
 
 /// The command that goes on where `words` left off, every flag as it was given.
@@ -92,6 +96,7 @@ void say_summary(const train::TrainResult& result, const fs::path& run, Words wo
   say(fmt::format("\ndone: {} steps, loss {:.4f}{}", result.step, result.train_loss,
                   result.evaluation.empty() ? "" : "; held out" + metrics_line(result.evaluation)));
   say("  model   " + result.checkpoint.string());
+  say(fmt::format("  memory  {} MB at the peak", train::peak_resident_bytes() / 1000000));
   if (!report.empty()) say("  report  " + report.string());
   say(fmt::format(
       "try next:\n  adder generate {0} --prompt \"The \" --max-new-tokens 200\n  adder chat {0}",
@@ -134,8 +139,11 @@ int run_train(Words words) {
   }
   const fs::path folder = run.empty() ? fs::path("runs") / fs::path(file).stem() : fs::path(run);
   train::Recipe& recipe = loaded.recipe;
+  recipe.check();
   train::NextTokenTask task(recipe, prepare_text(recipe));
   const int64_t parameters = model::parameter_count(task.model().config());
+  recipe.model =
+      task.model().config();  // as it is trained: fine-tuning takes the model's own options
   const io::Json description = {{"config", loaded.to_json()},
                                 {"model", {{"parameters", parameters}}},
                                 {"seed", recipe.train.seed}};

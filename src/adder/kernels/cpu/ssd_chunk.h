@@ -119,7 +119,8 @@ inline void set_delta(const SsdInputs& in, const Tokens& t, int64_t head, Steps&
     const vf delta = in.dt_softplus ? softplus(raw) : raw;
     const vf slope = in.dt_softplus ? (raw > 20.0f ? splat(1) : sigmoid(raw)) : splat(1);
     store(steps.slope + i, (delta >= low) & (delta <= high) ? slope : vf{});
-    store(steps.delta + i, max(min(delta, high), low));
+    const vf below = delta > high ? high : delta;  // comparisons, so that NaN stays NaN
+    store(steps.delta + i, below < low ? low : below);
   }
   for (int64_t i = 0; i < kChunk; ++i)
     if (!t.real[i]) steps.delta[i] = steps.slope[i] = 0;
