@@ -74,7 +74,7 @@ Progress::Progress(ProgressTarget target, std::string title, int64_t total, std:
 
 Progress::~Progress() {
   try {
-    finish();
+    std::uncaught_exceptions() > exceptions_ ? clear() : finish();
   } catch (...) {  // nothing to do for a display that cannot be drawn
   }
 }
@@ -100,6 +100,7 @@ void Progress::finish() {
   if (finished_) return;
   finished_ = true;
   if (first_ < 0) return;  // nothing ever began
+  if (!target_.terminal && !ever_drawn_) return;
   draw(clock_());
   if (target_.terminal) target_.write("\n");
   on_line_ = false;
@@ -133,8 +134,11 @@ std::string Progress::line(steady_clock::time_point now) const {
     const double part =
         std::clamp(static_cast<double>(done_) / static_cast<double>(total_), 0.0, 1.0);
     const int filled = static_cast<int>(part * kBarWidth);
-    text += fmt::format(" {:3.0f}% [{:<{}}] {}/{}", std::floor(part * 100),
-                        std::string(filled, '='), kBarWidth, done_, total_);
+    text += fmt::format(" {:3.0f}%", std::floor(part * 100));
+    if (target_.terminal) {
+      text += fmt::format(" [{:<{}}]", std::string(filled, '='), kBarWidth);
+    }
+    text += fmt::format(" {}/{}", done_, total_);
   } else {
     text += fmt::format(" {}", done_);
   }

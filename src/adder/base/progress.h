@@ -2,13 +2,15 @@
 //
 //   training  37% [=======             ] 370/1000  12.4 step/s  00:51 left  loss 1.87
 //
-// On a terminal the line is redrawn in place; elsewhere a plain line appears at most every ten
-// seconds. Colour only on a terminal without NO_COLOR.
+// On a terminal the line is redrawn in place. Elsewhere there is no bar: a plain line appears at
+// most every ten seconds, and none at all for work that takes less. Colour only on a terminal
+// without NO_COLOR.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <exception>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -34,7 +36,8 @@ class Progress {
   /// "B").
   Progress(ProgressTarget target, std::string title, int64_t total, std::string unit,
            Clock clock = &std::chrono::steady_clock::now);
-  ~Progress();  // finishes; never throws
+  /// Finishes; when an exception ends the work, takes the bar off the line instead. Never throws.
+  ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
@@ -43,7 +46,8 @@ class Progress {
   void update(int64_t done, std::string_view fields = {});
   /// Takes the bar off the line so that other text can be written; the next update draws it again.
   void clear();
-  /// Draws the last state and ends the line. Later calls do nothing.
+  /// Draws the last state and ends the line; off a terminal only where a line was written before.
+  /// Later calls do nothing.
   void finish();
 
  private:
@@ -64,6 +68,7 @@ class Progress {
   bool ever_drawn_ = false;
   bool on_line_ = false;  // the bar stands on the terminal's current line
   bool finished_ = false;
+  int exceptions_ = std::uncaught_exceptions();  // under way when this began
 };
 
 /// "00:50", "1:02:03", "3d 04:05": a duration as a user reads it.

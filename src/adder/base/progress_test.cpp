@@ -72,7 +72,36 @@ TEST(Progress, PlainLinesElsewhere) {
   }
   EXPECT_EQ(std::count(screen.text.begin(), screen.text.end(), '\n'),
             4);  // at 10, 20, 30 s and the end
-  EXPECT_EQ(screen.text.find_first_of("\r\x1b"), std::string::npos);
+  EXPECT_EQ(screen.text.find_first_of("\r\x1b[="), std::string::npos);
+  // 10 steps in 10 s: 1 a second, 90 more take 90 s.
+  EXPECT_TRUE(screen.text.starts_with("training  10% 10/100  1 step/s  01:30 left\n"))
+      << screen.text;
+}
+
+TEST(Progress, ShortWorkWritesNothingElsewhere) {
+  Screen screen;
+  auto bar = screen.bar(false, true, 100);
+  for (int i = 0; i <= 9; ++i) {
+    bar.update(i);
+    screen.now += 1s;
+  }
+  bar.finish();
+  EXPECT_EQ(screen.text, "");
+}
+
+TEST(Progress, AnErrorLeavesNoLine) {
+  for (const bool terminal : {true, false}) {
+    Screen screen;
+    try {
+      auto bar = screen.bar(terminal, false, 100);
+      screen.now += 11s;
+      bar.update(1);
+      screen.text.clear();
+      throw 1;
+    } catch (int) {
+    }
+    EXPECT_EQ(screen.text, terminal ? "\r\x1b[K" : "");
+  }
 }
 
 TEST(Progress, ColourAndWidth) {

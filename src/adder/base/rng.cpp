@@ -46,7 +46,8 @@ int64_t Rng::below(int64_t bound) {
   const auto range = static_cast<uint64_t>(bound);
   const uint64_t limit = UINT64_MAX - UINT64_MAX % range;
   while (true) {
-    const uint64_t draw = (uint64_t{bits()} << 32) | bits();
+    const uint64_t high = bits();
+    const uint64_t draw = (high << 32) | bits();
     if (draw < limit) return static_cast<int64_t>(draw % range);
   }
 }

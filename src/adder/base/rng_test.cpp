@@ -61,6 +61,17 @@ TEST(Rng, MomentsAndBounds) {
   EXPECT_EQ(rng.below(1), 0);
 }
 
+TEST(Rng, BelowTakesTheHighWordFirst) {
+  Rng words(3, 9);
+  Rng rng(3, 9);
+  for (int i = 0; i < 10; ++i) {
+    const uint64_t high = words.bits();
+    const uint64_t low = words.bits();
+    // Of a power of two as a bound the low bits are left.
+    EXPECT_EQ(rng.below(int64_t{1} << 40), static_cast<int64_t>((high & 0xff) << 32 | low));
+  }
+}
+
 TEST(Permuted, IsABijection) {
   for (const int64_t count : {1, 2, 3, 4, 5, 16, 17, 100, 1000, 4097}) {
     std::vector<bool> hit(static_cast<std::size_t>(count));

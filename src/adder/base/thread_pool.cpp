@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "adder/base/cgroup.h"
+
 namespace adder {
 namespace {
 
@@ -30,10 +32,13 @@ void pause() {
 thread_local bool inside_job = false;
 
 int allowed_processors() {
+  static const int granted = cgroup_processors();
   cpu_set_t mask;
   CPU_ZERO(&mask);
-  if (sched_getaffinity(0, sizeof(mask), &mask) == 0) return std::max(1, CPU_COUNT(&mask));
-  return std::max(1u, std::thread::hardware_concurrency());
+  const int present = sched_getaffinity(0, sizeof(mask), &mask) == 0
+                          ? CPU_COUNT(&mask)
+                          : static_cast<int>(std::thread::hardware_concurrency());
+  return std::max(1, granted > 0 ? std::min(present, granted) : present);
 }
 
 }  // namespace

@@ -27,8 +27,8 @@ class ThreadPool final : public Parallel {
 };
 
 /// How many threads to use: `requested` (a --threads flag) when positive, else OMP_NUM_THREADS when
-/// it is a positive number, else every processor that this process may run on (its affinity mask).
-/// Never more than the mask holds, never less than 1.
+/// it is a positive number, else every processor that this process may run on: its affinity mask
+/// and the quota of its control group. Never more than those allow, never less than 1.
 int default_threads(int requested = 0);
 
 }  // namespace adder

@@ -1,8 +1,14 @@
 // Bad input to every verb: an error that says what, where and why or what next; never a crash.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cmath>
+
+#include "adder/cli/program.h"
 #include "adder/cli/test_program.h"
 #include "adder/io/file.h"
+#include "adder/model/directory.h"
 
 namespace adder::cli {
 namespace {
@@ -60,6 +66,41 @@ TEST_F(BadInput, Ids) {
     expect_error(run_adder({"generate", folder_ / "model", "--ids", ids}), 1, ids);
     expect_error(run_adder({"eval", "perplexity", folder_ / "model", "--ids", ids}), 1, ids);
   }
+  write_ids(folder_ / "outside.npy", {1, 2, 257});
+  for (const auto& done :
+       {run_adder({"generate", folder_ / "model", "--ids", folder_ / "outside.npy"}),
+        run_adder({"eval", "perplexity", folder_ / "model", "--ids", folder_ / "outside.npy"})}) {
+    expect_error(done, 1, "outside.npy, element 2");
+    EXPECT_EQ(done.out, "");
+  }
+}
+
+TEST_F(BadInput, TokenizersThatCannotBeUsed) {
+  const std::string foreign = R"({"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2},
+                                           "merges": ["a b"]}})";
+  std::string characters = "abc";
+  for (char32_t c = 0x4e00; c < 0x4f00; ++c) {
+    characters +=
+        {'\xe4', static_cast<char>(0xb8 + (c >> 6 & 3)), static_cast<char>(0x80 + (c & 63))};
+  }
+  const auto text = folder_.put("characters", characters);
+  run_adder({"data", "tokenizer", "--text", text, "--out", folder_ / "large.json"});
+  const std::string large = io::read_file(folder_ / "large.json", 1 << 20);
+  write_ids(folder_ / "ids.npy", {1, 2, 3});
+  for (const auto& [tokenizer, reason] :
+       {std::pair(foreign, "its model is BPE"), std::pair(large, "does not belong to the model")}) {
+    const auto model = broken("tokenizer.json", tokenizer);
+    const auto made = run_adder({"generate", model, "--ids", folder_ / "ids.npy",
+                                 "--max-new-tokens", "2", "--ignore-eos", "--json"});
+    ASSERT_EQ(made.code, 0) << made.err;
+    EXPECT_EQ(made.json().at("ids").size(), 5u);
+    EXPECT_EQ(made.json().at("text"), "");
+    EXPECT_NE(made.err.find("warning: "), std::string::npos) << made.err;
+    EXPECT_EQ(run_adder({"eval", "perplexity", model, "--ids", folder_ / "ids.npy", "--json"}).code,
+              0);
+    expect_error(run_adder({"generate", model, "--prompt", "a"}), 1, reason);
+    expect_error(run_adder({"chat", model}, "a\n"), 1, reason);
+  }
 }
 
 TEST_F(BadInput, Models) {
@@ -102,12 +143,32 @@ TEST_F(BadInput, Recipes) {
   expect_error(run_adder({"plan", recipe(""), "--train.lrr", "1"}), 2, "--train.lr");
   expect_error(run_adder({"plan", recipe("[model]\nvocab_size = 5\nd_model = -1\n")}), 2,
                "d_model");
+  for (const auto& [key, value] :
+       std::vector<std::pair<std::string, std::string>>{{"batch_size", "0"},
+                                                        {"length", "-1"},
+                                                        {"accumulation", "0"},
+                                                        {"lr", "nan"},
+                                                        {"lr", "-1"},
+                                                        {"beta2", "1"},
+                                                        {"final_lr", "2"},
+                                                        {"warmup_steps", "-1"},
+                                                        {"keep_last", "0"},
+                                                        {"label_smoothing", "1"},
+                                                        {"clip", "-1"},
+                                                        {"steps", "0"}}) {
+    expect_error(run_adder({"plan", recipe("[model]\nvocab_size = 5\n"), "--train." + key, value}),
+                 2, "train." + key);
+  }
+  expect_error(run_adder({"plan", recipe("[model]\nvocab_size = 5\n"), "--train.batch_size",
+                          "1000000", "--train.length", "1000000"}),
+               2, "train.batch_size");
 }
 
 TEST_F(BadInput, SamplerValues) {
   for (const auto& [flag, value] :
        std::vector<std::pair<std::string, std::string>>{{"--temperature", "-1"},
                                                         {"--temperature", "nan"},
+                                                        {"--temperature", "1e-308"},
                                                         {"--top-p", "2"},
                                                         {"--min-p", "-1"},
                                                         {"--top-k", "-5"},
@@ -122,6 +183,22 @@ TEST_F(BadInput, SamplerValues) {
   }
 }
 
+TEST_F(BadInput, DamagedWeights) {
+  const auto whole = model::ModelDirectory::open(folder_ / "model");
+  model::Weights weights = whole.weights();
+  auto& embedding = weights.at("backbone.embeddings.weight");
+  std::vector<float> values(static_cast<std::size_t>(model::element_count(embedding.shape)), NAN);
+  embedding.data = values.data();
+  model::save_model(folder_ / "damaged", whole.config(), weights);
+  write_ids(folder_ / "ids.npy", {1, 2, 3});
+  for (const auto& done :
+       {run_adder({"generate", folder_ / "damaged", "--ids", folder_ / "ids.npy"}),
+        run_adder({"eval", "perplexity", folder_ / "damaged", "--ids", folder_ / "ids.npy"})}) {
+    expect_error(done, 1, "earlier checkpoint");
+    EXPECT_EQ(done.out.find("nan"), std::string::npos) << done.out;
+  }
+}
+
 TEST_F(BadInput, RunsAndShards) {
   const std::string empty = std::filesystem::path(folder_.put("nothing/here", "")).parent_path();
   for (const std::string& path : {folder_ / "missing", empty, folder_.put("file", "x")}) {
@@ -129,6 +206,58 @@ TEST_F(BadInput, RunsAndShards) {
     expect_error(run_adder({"report", path}), 1, path);
     expect_error(run_adder({"data", "inspect", path}), 1, path);
   }
+}
+
+TEST_F(BadInput, InspectShowsWhatThereIs) {
+  const std::string text = folder_.put("t.txt", "abcdefghij");
+  const std::string shards = folder_ / "shards";
+  ASSERT_EQ(run_adder({"data", "shard", "--text", text, "--out", shards}).code, 0);
+  const auto inspect = [&](const std::string& rows, const std::string& length) {
+    return run_adder({"data", "inspect", shards, "--rows", rows, "--length", length});
+  };
+  for (const char* rows : {"0", "-1", "1001", "4000000000000"}) {
+    expect_error(inspect(rows, "3"), 2, "1 to 1000");
+  }
+  expect_error(inspect("4", "0"), 2, "--length must be 1 to");
+  expect_error(inspect("4", "5000000000"), 2, "--length must be 1 to");
+  // 10 tokens give 3 windows of 3 + 1, or 2 behind a phase.
+  const auto done = inspect("1000", "3");
+  EXPECT_EQ(done.code, 0) << done.err;
+  EXPECT_LE(std::ranges::count(done.out, '\n'), 4) << done.out;
+}
+
+// Where the result cannot go is said before anything is read: the text is not even there.
+TEST_F(BadInput, ResultsAreLookedAtFirst) {
+  const std::string missing = folder_ / "missing";
+  const std::string tokenizer = folder_ / "model/tokenizer.json";
+  for (const std::string& out : {folder_ / "model", folder_ / "no/such/file"}) {
+    SCOPED_TRACE(out);
+    const std::string named = out.substr(0, out.rfind('/'));
+    expect_error(
+        run_adder({"data", "encode", "--tokenizer", tokenizer, "--text", missing, "--out", out}), 1,
+        named);
+    expect_error(run_adder({"data", "tokenizer", "--text", missing, "--out", out}), 1, named);
+  }
+  for (const auto& done :
+       {run_adder({"data", "shard", "--text", missing, "--out", folder_ / "model"}),
+        run_adder({"convert", missing, folder_ / "model"})}) {
+    expect_error(done, 1, folder_ / "model");
+    EXPECT_NE(done.err.find("give another name or remove it"), std::string::npos) << done.err;
+  }
+}
+
+TEST_F(BadInput, AFileTruncatedInUse) {
+  const std::string file = folder_.put("mapped", std::string(1 << 16, 'x'));
+  const auto read_what_is_gone = [&] {
+    const char* const words[] = {"adder", "--version"};
+    run_program(2, words);  // as the program does it
+    const io::MappedFile map(file);
+    std::filesystem::resize_file(file, 0);
+    const volatile std::byte* lost = map.bytes().data() + (1 << 15);
+    _exit(static_cast<int>(*lost));
+  };
+  EXPECT_EXIT(read_what_is_gone(), testing::ExitedWithCode(1),
+              "error: a file was truncated while it was in use");
 }
 
 TEST_F(BadInput, UnwritableResults) {

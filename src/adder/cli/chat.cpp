@@ -30,7 +30,8 @@ void catch_interrupts() {
 class Conversation {
  public:
   Conversation(LoadedModel& loaded, infer::GenerateOptions options, std::string after, bool json)
-      : session_(loaded.model, loaded.words("a conversation")),
+      : session_(loaded.model, loaded.words("a conversation"),
+                 loaded.directory->special_tokens().eos),
         options_(std::move(options)),
         after_(std::move(after)),
         json_(json) {}
@@ -63,7 +64,9 @@ class Conversation {
       std::fflush(stderr);
     }
     interrupted = 0;
-    return static_cast<bool>(std::getline(std::cin, line));
+    if (!std::getline(std::cin, line)) return false;
+    if (line.ends_with('\r')) line.pop_back();  // a file with Windows line ends
+    return true;
   }
   void answer(const std::string& line);
   void command(const std::string& line);
@@ -79,7 +82,8 @@ class Conversation {
 
 void Conversation::answer(const std::string& line) {
   infer::GenerateOptions options = options_;
-  options.sampler.seed += turns_++;  // each answer draws its own words
+  // Each answer draws its own words.
+  options.sampler.seed = seed_of(options.sampler.seed, turns_++);
   const auto made = session_.turn(line + after_, options, [&](auto, std::string_view piece) {
     if (!json_ && !piece.empty()) print(piece);
     return interrupted == 0;

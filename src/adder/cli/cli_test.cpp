@@ -19,11 +19,6 @@ bool holds(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
-void write_ids(const std::string& file, const std::vector<int32_t>& ids) {
-  const int64_t shape[] = {static_cast<int64_t>(ids.size())};
-  io::write_npy(file, DType::i32, shape, std::as_bytes(std::span(ids)));
-}
-
 TEST(Program, Version) {
   const auto done = run_adder({"--version"});
   EXPECT_EQ(done.code, 0);
@@ -114,7 +109,7 @@ TEST(Data, EncodeWritesIds) {
                                text, "--out", folder / "ids.npy"});
   EXPECT_EQ(done.code, 0) << done.err;
   EXPECT_EQ(io::read_npy(folder / "ids.npy").dtype, DType::i32);
-  EXPECT_EQ(read_ids(folder / "ids.npy"), (std::vector<int32_t>{65, 98, 32, 0xc3, 0xa9, 10}));
+  EXPECT_EQ(read_ids(folder / "ids.npy", 257), (std::vector<int32_t>{65, 98, 32, 0xc3, 0xa9, 10}));
 }
 
 TEST(Data, CharTokenizerShardAndInspect) {
@@ -224,6 +219,56 @@ TEST(Chat, CommandsAndTurns) {
   EXPECT_EQ(again.code, 0) << again.err;
   EXPECT_TRUE(holds(again.err, "loaded: 10 tokens")) << again.err;  // "Hello\n" and 4 drawn
   EXPECT_TRUE(holds(run_adder(words, "/tempratur 1\n").err, "did you mean /temperature?"));
+}
+
+TEST(Chat, LinesMayEndAsOnWindows) {
+  const TestFolder folder;
+  make_model(folder / "model");
+  const std::vector<std::string> words = {"chat", folder / "model", "--max-new-tokens", "4",
+                                          "--json"};
+  const auto plain = run_adder(words, "Hello\n/seed 9223372036854775807\nHello\nHello\n");
+  EXPECT_EQ(plain.code, 0) << plain.err;
+  const auto windows = run_adder(words, "Hello\r\n/seed 9223372036854775807\r\nHello\r\nHello\r\n");
+  EXPECT_EQ(windows.out, plain.out);
+}
+
+TEST(Generate, EndsWhereTheDirectorySays) {
+  const TestFolder folder;
+  make_model(folder / "model");
+  write_ids(folder / "ids.npy", {72, 105});
+  const std::vector<std::string> words = {
+      "generate", folder / "model", "--ids", folder / "ids.npy", "--max-new-tokens",
+      "6",        "--temperature",  "0",     "--ignore-eos",     "--json"};
+  const auto ids = run_adder(words).json().at("ids").get<std::vector<int32_t>>();
+  ASSERT_EQ(ids.size(), 8u);
+  std::filesystem::remove(folder / "model/tokenizer.json");
+  folder.put("model/generation_config.json",
+             "{\"eos_token_id\": [" + std::to_string(ids[2]) + "]}");
+  EXPECT_EQ(run_adder(words).json().at("ids"), ids);
+  auto obedient = words;
+  std::erase(obedient, "--ignore-eos");
+  const auto ended = run_adder(obedient).json();
+  EXPECT_EQ(ended.at("ids").size(), 3u);
+  EXPECT_EQ(ended.at("reason"), "eos");
+}
+
+TEST(Convert, ToAdderAndBackKeepsTheControlTokens) {
+  const TestFolder folder;
+  make_model(folder / "model");
+  folder.put("model/generation_config.json", R"({"eos_token_id": 256, "temperature": 0.7})");
+  ASSERT_EQ(run_adder({"convert", folder / "model", folder / "own", "--to", "adder"}).code, 0);
+  ASSERT_EQ(run_adder({"convert", folder / "own", folder / "back", "--to", "hf"}).code, 0);
+  EXPECT_EQ(io::read_json_file(folder / "own/config.json").at("model_type"), "adder");
+  for (const char* made : {"own", "back"}) {
+    for (const char* file : {"config.json", "generation_config.json"}) {
+      const auto json = io::read_json_file(folder / made + "/" + file);
+      EXPECT_EQ(json.at("eos_token_id"), 256);
+      EXPECT_TRUE(json.at("pad_token_id").is_null());
+    }
+    EXPECT_EQ(io::read_json_file(folder / made + "/generation_config.json").at("temperature"), 0.7);
+  }
+  EXPECT_EQ(io::read_file(folder / "back/model.safetensors", 1 << 24),
+            io::read_file(folder / "model/model.safetensors", 1 << 24));
 }
 
 TEST(Convert, ToBf16AndHuggingFace) {

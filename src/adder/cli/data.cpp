@@ -15,6 +15,7 @@
 #include "adder/data/shard_writer.h"
 #include "adder/data/stories.h"
 #include "adder/io/npy.h"
+#include "adder/io/output_path.h"
 #include "adder/text/tokenizer.h"
 
 namespace adder::cli {
@@ -72,6 +73,7 @@ int tokenizer(Words words) {
   args.option("json", json, "result as JSON on stdout");
   if (!args.parse(words)) return 0;
   args.need({"out"});
+  io::check_output_file(out);
   std::unique_ptr<text::Tokenizer> made;
   if (kind == "byte") {
     made = data::make_tokenizer(kind, {});
@@ -97,6 +99,7 @@ int encode(Words words) {
   args.option("json", json, "result as JSON on stdout");
   if (!args.parse(words)) return 0;
   args.need({"tokenizer", "text", "out"});
+  io::check_output_file(out);
   const auto tokenizer = text::load_tokenizer(tokenizer_path);
   const io::MappedFile file(text_path);
   const std::string_view whole(reinterpret_cast<const char*>(file.bytes().data()),
@@ -136,6 +139,7 @@ int shard(Words words) {
   args.option("json", json, "result as JSON on stdout");
   if (!args.parse(words)) return 0;
   args.need({"text", "out"});
+  io::check_output_folder(out);
   const auto corpus = open_corpus(text, separator);
   const auto tokenizer = data::make_tokenizer(tokenizer_spec, corpus.documents());
   Bar bar("encoding", corpus.bytes(), "B");
@@ -151,6 +155,9 @@ int shard(Words words) {
   return 0;
 }
 
+constexpr int64_t kMaxRows = 1000;
+constexpr int64_t kMaxShown = int64_t{1} << 24;  // tokens
+
 int inspect(Words words) {
   std::string folder, mode = "packed";
   int64_t rows = 4, length = 64, seed = 1;
@@ -165,6 +172,15 @@ int inspect(Words words) {
   args.option("seed", seed, "of the order");
   args.option("json", json, "the manifest as JSON on stdout, no rows");
   if (!args.parse(words)) return 0;
+  if (rows < 1 || rows > kMaxRows) {
+    throw Error(ErrorKind::kUsage,
+                {.what = fmt::format("--rows must be 1 to {}, got {}", kMaxRows, rows)});
+  }
+  if (length < 1 || length > kMaxShown / rows) {
+    throw Error(ErrorKind::kUsage,
+                {.what = fmt::format("--length must be 1 to {} for {} rows, got {}",
+                                     kMaxShown / rows, rows, length)});
+  }
   const auto shards = data::ShardSet::open(folder);
   shards.verify();
   if (json) {
@@ -176,7 +192,12 @@ int inspect(Words words) {
                   manifest.tokens, manifest.vocab_size, shards.document_count(),
                   manifest.tokenizer_kind));
   const auto tokenizer = text::load_tokenizer(folder);
-  data::TokenLoader loader(shards, shards.all(), {rows, length, seed, data::parse_pack_mode(mode)});
+  const auto loader_of = [&](int64_t batch_size) {
+    return data::TokenLoader(shards, shards.all(),
+                             {batch_size, length, seed, data::parse_pack_mode(mode)});
+  };
+  rows = std::min(rows, loader_of(1).windows(0));  // more would show the first ones again
+  auto loader = loader_of(rows);
   print(data::describe_batch(loader.next(), *tokenizer, rows));
   return 0;
 }

@@ -38,7 +38,8 @@ std::vector<int32_t> ids_of(const PerplexityOptions& options, const LoadedModel&
   if (options.ids.empty() == options.text.empty()) {
     throw Error(ErrorKind::kUsage, {.what = "give either --ids or --text"});
   }
-  auto ids = options.ids.empty() ? std::vector<int32_t>() : read_ids(options.ids);
+  auto ids = options.ids.empty() ? std::vector<int32_t>()
+                                 : read_ids(options.ids, loaded.model.vocab_size());
   if (options.ids.empty()) {
     const io::MappedFile file(options.text);
     const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()),

@@ -37,7 +37,7 @@ std::vector<int32_t> prompt_of(const Request& request, const Arguments& args,
   if (args.given("prompt") + args.given("prompt_file") + args.given("ids") != 1) {
     throw Error(ErrorKind::kUsage, {.what = "give one of --prompt, --prompt-file and --ids"});
   }
-  if (args.given("ids")) return read_ids(request.ids);
+  if (args.given("ids")) return read_ids(request.ids, loaded.model.vocab_size());
   const std::string text =
       args.given("prompt") ? request.prompt : read_prompt_file(request.prompt_file);
   auto ids = loaded.words("a prompt").encode(text);
@@ -61,7 +61,7 @@ std::string valid_text(const text::Tokenizer& tokenizer, std::span<const int32_t
 io::Json sample(const Request& request, LoadedModel& loaded, const text::Tokenizer& tokenizer,
                 std::span<const int32_t> prompt, int64_t index) {
   infer::GenerateOptions options = request.generation;
-  options.sampler.seed += index;
+  options.sampler.seed = seed_of(options.sampler.seed, index);
   const std::string prompt_text = valid_text(tokenizer, prompt);
   if (!request.json) print(prompt_text);
   infer::OnToken on_token;
@@ -72,7 +72,8 @@ io::Json sample(const Request& request, LoadedModel& loaded, const text::Tokeniz
     };
   }
   infer::State state = loaded.model.new_state();
-  const auto made = infer::Generator(loaded.model, tokenizer).run(prompt, state, options, on_token);
+  infer::Generator generator(loaded.model, tokenizer, loaded.directory->special_tokens().eos);
+  const auto made = generator.run(prompt, state, options, on_token);
   if (!request.json) {
     print("\n");
     const double rate =

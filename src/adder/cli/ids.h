@@ -8,7 +8,7 @@
 namespace adder::cli {
 
 /// The integers of a one-dimensional .npy file (or one row of two). Throws kShape for another
-/// shape, a type that is no integer, an empty array, or a value that no token id can have.
-std::vector<int32_t> read_ids(const std::filesystem::path& path);
+/// shape, a type that is no integer, an empty array, or an element outside [0, vocab_size).
+std::vector<int32_t> read_ids(const std::filesystem::path& path, int64_t vocab_size);
 
 }  // namespace adder::cli

@@ -54,6 +54,7 @@ int run_plan(Words words) {
   if (!args.parse(words)) return 0;
   loaded.read(file, args);
   const train::Recipe& recipe = loaded.recipe;
+  recipe.check();
   const auto config = model_of(recipe);
   const auto plan = train::make_plan(config, recipe.train);
   const auto memory = static_cast<double>(look_at_machine().memory_available);

@@ -10,6 +10,7 @@
 #include "adder/base/error.h"
 #include "adder/base/log.h"
 #include "adder/base/version.h"
+#include "adder/cli/bus_error.h"
 #include "adder/cli/help.h"
 #include "adder/cli/output.h"
 #include "adder/cli/train_library.h"
@@ -79,6 +80,7 @@ int guarded(const std::vector<std::string>& words) {
 
 int run_program(int argc, const char* const* argv) noexcept {
   std::signal(SIGPIPE, SIG_IGN);  // print() sees closed pipes
+  install_bus_error_message();
   set_log_sink([](LogLevel level, std::string_view text) {
     say(std::string(level == LogLevel::kWarning ? "warning: " : "") + std::string(text));
   });

@@ -39,4 +39,8 @@ std::string describe_sampler(infer::GenerateOptions options) {
   return text;
 }
 
+int64_t seed_of(int64_t seed, int64_t index) {
+  return static_cast<int64_t>(static_cast<uint64_t>(seed) + static_cast<uint64_t>(index));
+}
+
 }  // namespace adder::cli

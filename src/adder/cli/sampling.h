@@ -23,4 +23,7 @@ void check_generation(infer::GenerateOptions& options);
 /// "temperature 0.8, top_k 40, seed 1": what differs from off, in the order it is applied.
 std::string describe_sampler(infer::GenerateOptions options);
 
+/// The seed of the `index`-th continuation: seed + index, which may wrap around.
+int64_t seed_of(int64_t seed, int64_t index);
+
 }  // namespace adder::cli

@@ -1,6 +1,7 @@
 // Runs bin/adder as a user does, for tests.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -36,6 +37,9 @@ class TestFolder {
  private:
   std::filesystem::path path_;
 };
+
+/// Writes token ids to a .npy file.
+void write_ids(const std::string& file, const std::vector<int32_t>& ids);
 
 /// A small Mamba-2 with a byte tokenizer, in `folder`. `zero`: all weights 0, so that every next
 /// token is equally likely.

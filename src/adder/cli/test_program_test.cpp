@@ -8,6 +8,7 @@
 
 #include "adder/base/error.h"
 #include "adder/cli/test_program.h"
+#include "adder/io/npy.h"
 #include "adder/model/directory.h"
 #include "adder/text/byte_tokenizer.h"
 
@@ -93,6 +94,11 @@ std::string TestFolder::put(const std::string& name, const std::string& content)
   fs::create_directories((path_ / name).parent_path());
   std::ofstream(path_ / name, std::ios::binary) << content;
   return (path_ / name).string();
+}
+
+void write_ids(const std::string& file, const std::vector<int32_t>& ids) {
+  const int64_t shape[] = {static_cast<int64_t>(ids.size())};
+  io::write_npy(file, DType::i32, shape, std::as_bytes(std::span(ids)));
 }
 
 void make_model(const std::string& folder, bool zero) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <set>
 
@@ -33,7 +34,7 @@ fs::path cache_folder(const DataOptions& options) {
 
 /// The kept shards when they are whole, else null. Damaged ones are removed and `note` says so.
 std::shared_ptr<const ShardSet> open_kept(const fs::path& folder, std::string& note) {
-  if (!fs::exists(folder / kManifestName)) return nullptr;
+  if (!fs::exists(folder)) return nullptr;
   try {
     auto shards = std::make_shared<const ShardSet>(ShardSet::open(folder));
     shards->verify();
@@ -59,9 +60,9 @@ void encode(const Corpus& corpus, const text::Tokenizer& tokenizer, const fs::pa
   if (progress) {
     settings.progress = [&, total = corpus.bytes()](int64_t done) { progress(done, total); };
   }
-  ShardWriter writer(folder, tokenizer, settings);
-  for (const std::string_view document : corpus.documents()) writer.add_document(document);
   try {
+    ShardWriter writer(folder, tokenizer, settings);
+    for (const std::string_view document : corpus.documents()) writer.add_document(document);
     writer.finish(source);
   } catch (const Error&) {
     // Another process may have put the same shards into place meanwhile: they serve as well.
@@ -133,6 +134,7 @@ PreparedData prepare(const DataOptions& options, const ProgressCallback& progres
   data.reused = data.shards != nullptr;
   if (!data.reused) {
     io::make_directories(folder.parent_path());
+    io::remove_old_temporaries(folder.parent_path(), std::chrono::days(1));
     encode(corpus, *data.tokenizer, folder, source, progress);
     data.shards = std::make_shared<const ShardSet>(ShardSet::open(folder));
   }

@@ -80,6 +80,28 @@ TEST(Prepare, DamagedShardsAreMadeAgainAndThatIsSaid) {
   EXPECT_EQ(prepare(options).note, "");
 }
 
+TEST(Prepare, AFolderWithoutItsManifestIsMadeAgain) {
+  const TestFolder folder;
+  const DataOptions options = options_for(folder, folder.write("a.txt", "some text to learn from"));
+  std::filesystem::remove(prepare(options).shards->folder() / kManifestName);
+  EXPECT_NE(prepare(options).note, "");
+  EXPECT_TRUE(prepare(options).reused);
+}
+
+TEST(Prepare, WhatKilledProcessesLeftGoesAfterADay) {
+  const TestFolder folder;
+  const DataOptions options = options_for(folder, folder.write("a.txt", "some text to learn from"));
+  const auto now = std::filesystem::file_time_type::clock::now();
+  for (const auto& [name, hours] : {std::pair(".tmp-x-1", 25), std::pair(".tmp-x-2", 23)}) {
+    const auto left = folder.write(std::string("cache/") + name + "/tokens-00000.bin", "x");
+    std::filesystem::last_write_time(left, now - std::chrono::hours(hours));
+    std::filesystem::last_write_time(left.parent_path(), now - std::chrono::hours(hours));
+  }
+  prepare(options);
+  EXPECT_FALSE(std::filesystem::exists(folder / "cache/.tmp-x-1"));
+  EXPECT_TRUE(std::filesystem::exists(folder / "cache/.tmp-x-2"));
+}
+
 TEST(Prepare, SaysWhatDoesNotFit) {
   const TestFolder folder;
   DataOptions options;

@@ -21,7 +21,7 @@ Windows::Windows(const ShardSet& shards, TokenRange range, int64_t length, PackM
     : shards_(&shards), range_(range), length_(length), mode_(mode) {
   if (length < 1 || length > INT32_MAX) {
     throw Error(ErrorKind::kConfig, {.what = fmt::format("a window of {} tokens", length),
-                                     .why = "the length must be at least 1"});
+                                     .why = fmt::format("the length must be 1 to {}", INT32_MAX)});
   }
   if (range.begin < 0 || range.end < range.begin || range.end > shards.size()) {
     throw Error(ErrorKind::kConfig, {.what = fmt::format("tokens [{}, {}) are not in the stream",

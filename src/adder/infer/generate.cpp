@@ -1,5 +1,6 @@
 #include "adder/infer/generate.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "adder/base/error.h"
@@ -74,13 +75,17 @@ const char* to_string(StopReason reason) {
   return "unknown";
 }
 
+Generator::Generator(Model& model, const text::Tokenizer& tokenizer, std::vector<int32_t> eos)
+    : model_(model), tokenizer_(tokenizer), eos_(std::move(eos)) {
+  if (const auto id = tokenizer.eos_id()) eos_.push_back(*id);
+}
+
 Generation Generator::run(std::span<const int32_t> prompt, State& state,
                           const GenerateOptions& options, const OnToken& on_token,
                           std::span<const int32_t> before) {
   options.check();
   Sampler sampler(options.sampler, tokenizer_.vocab_size());
   Speaker speaker(tokenizer_, options.stop);
-  const std::optional<int32_t> eos = options.ignore_eos ? std::nullopt : tokenizer_.eos_id();
   std::vector<int32_t> history(before.begin(), before.end());
   history.insert(history.end(), prompt.begin(), prompt.end());
   std::vector<float> logits(static_cast<std::size_t>(model_.vocab_size()));
@@ -101,7 +106,9 @@ Generation Generator::run(std::span<const int32_t> prompt, State& state,
     result.ids.push_back(id);
     history.push_back(id);
     const bool go_on = report(id, speaker.say(id));
-    if (eos == id) result.reason = StopReason::kEos;
+    if (!options.ignore_eos && std::ranges::find(eos_, id) != eos_.end()) {
+      result.reason = StopReason::kEos;
+    }
     if (speaker.stopped()) result.reason = StopReason::kStopString;
     if (!go_on) result.reason = StopReason::kCancelled;
     if (result.reason != StopReason::kLength) break;

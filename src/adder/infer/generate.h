@@ -42,10 +42,9 @@ using OnToken = std::function<bool(std::optional<int32_t> id, std::string_view p
 
 class Generator {
  public:
-  /// Both must outlive this. Ids that the tokenizer does not have are never drawn; its eos ends a
-  /// text.
-  Generator(Model& model, const text::Tokenizer& tokenizer)
-      : model_(model), tokenizer_(tokenizer) {}
+  /// Both must outlive this. Ids that the tokenizer does not have are never drawn. Its eos ends a
+  /// text, as each of `eos` does (those that the model's directory names).
+  Generator(Model& model, const text::Tokenizer& tokenizer, std::vector<int32_t> eos = {});
 
   /// Reads `prompt` (at least one token) into `state` and goes on from there. `before`: tokens that
   /// `state` has read already, for the repetition penalty. At the end the state has read all tokens
@@ -56,6 +55,7 @@ class Generator {
  private:
   Model& model_;
   const text::Tokenizer& tokenizer_;
+  std::vector<int32_t> eos_;
 };
 
 }  // namespace adder::infer

@@ -39,11 +39,12 @@ struct Script {
     return with_options({"vocab_size=259", "d_model=257", "n_layer=1", "tie_embeddings=false",
                          "mamba2.head_dim=257"});
   }
-  Generation run(const GenerateOptions& options, const OnToken& on_token = {}) {
+  Generation run(const GenerateOptions& options, const OnToken& on_token = {},
+                 std::vector<int32_t> eos = {}) {
     Model model(source.config, source.weights, pool);
     State state = model.new_state();
     const std::vector<int32_t> prompt = {'>'};
-    return Generator(model, tokenizer).run(prompt, state, options, on_token);
+    return Generator(model, tokenizer, std::move(eos)).run(prompt, state, options, on_token);
   }
   RandomModel source;
   ThreadPool pool{2};
@@ -72,6 +73,17 @@ TEST(Generate, StopsAtTheEndOfTheDocument) {
   EXPECT_EQ(result.ids, bytes("Hi.", true));
   EXPECT_EQ(result.reason, StopReason::kEos);
   EXPECT_EQ(result.prompt_tokens, 1);
+}
+
+TEST(Generate, StopsAtTheTokensThatTheDirectoryNames) {
+  Script script(bytes(">Hi.", true));
+  const Generation result = script.run(greedy(50), {}, {'x', 'i'});
+  EXPECT_EQ(result.ids, bytes("Hi"));
+  EXPECT_EQ(result.reason, StopReason::kEos);
+  EXPECT_EQ(script.run(greedy(50), {}, {'x'}).ids, bytes("Hi.", true));  // the tokenizer's own
+  GenerateOptions options = greedy(3);
+  options.ignore_eos = true;
+  EXPECT_EQ(script.run(options, {}, {'i'}).text, "Hi.");
 }
 
 TEST(Generate, StopsAtTheLength) {

@@ -8,6 +8,9 @@
 namespace adder::infer {
 namespace {
 
+constexpr const char* kDamaged =
+    "the model's weights are damaged: use an earlier checkpoint, or the original file";
+
 bool likelier(const Sampler::Choice& a, const Sampler::Choice& b) {
   return a.probability != b.probability ? a.probability > b.probability : a.id < b.id;
 }
@@ -36,13 +39,13 @@ void SamplerOptions::describe(OptionVisitor& v) {
 }
 
 void SamplerOptions::check() const {
-  require(std::isfinite(temperature) && temperature >= 0, "temperature", temperature,
-          "it must be 0 or more");
+  require(temperature == 0 || (temperature >= 1e-4 && temperature <= 1e4), "temperature",
+          temperature, "it must be 0, or between 0.0001 and 10000");
   require(top_k >= 0, "top_k", static_cast<double>(top_k), "it must be 0 or more");
   require(top_p > 0 && top_p <= 1, "top_p", top_p, "it must be above 0 and at most 1");
   require(min_p >= 0 && min_p <= 1, "min_p", min_p, "it must lie between 0 and 1");
-  require(std::isfinite(repetition_penalty) && repetition_penalty > 0, "repetition_penalty",
-          repetition_penalty, "it must be above 0");
+  require(repetition_penalty >= 0.01 && repetition_penalty <= 100, "repetition_penalty",
+          repetition_penalty, "it must lie between 0.01 and 100");
 }
 
 Sampler::Sampler(const SamplerOptions& options, int64_t limit)
@@ -60,15 +63,17 @@ void Sampler::collect(std::span<const float> logits, std::span<const int32_t> hi
     const float logit = logits[static_cast<std::size_t>(id)];
     if (std::isnan(logit) || logit == INFINITY) {
       throw Error(ErrorKind::kNumeric,
-                  {.what = "the logit of token " + std::to_string(id) + " is not a number",
-                   .why = "the model's weights or its state hold values that are not finite"});
+                  {.what = "the logit of token " + std::to_string(id) + " is not finite",
+                   .why = "the model's weights or its state hold values that are not finite",
+                   .next = kDamaged});
     }
     choices_.push_back({static_cast<int32_t>(id), logit});
   }
   if (options_.repetition_penalty != 1) penalise(history);
   std::erase_if(choices_, [](const Choice& c) { return c.probability == -INFINITY; });
   if (choices_.empty()) {
-    throw Error(ErrorKind::kNumeric, {.what = "no token has a chance to come next"});
+    throw Error(ErrorKind::kNumeric,
+                {.what = "no token has a chance to come next", .next = kDamaged});
   }
 }
 
@@ -91,19 +96,18 @@ void Sampler::keep_likeliest(int64_t count) {
   choices_.resize(keep);
 }
 
-/// The likeliest come off a heap one by one, so that a small part of a large vocabulary costs
-/// little.
+/// The largest logit is 0 here. The likeliest come off a heap one by one, so that a small part of a
+/// large vocabulary costs little.
 void Sampler::keep_mass(double mass) {
-  const double top = std::max_element(choices_.begin(), choices_.end(), less_likely)->probability;
   double total = 0;
-  for (const Choice& choice : choices_) total += std::exp(choice.probability - top);
+  for (const Choice& choice : choices_) total += std::exp(choice.probability);
   std::make_heap(choices_.begin(), choices_.end(), less_likely);
   auto end = choices_.end();
   double held = 0;
   while (end != choices_.begin() && held < mass * total) {
     std::pop_heap(choices_.begin(), end, less_likely);
     --end;
-    held += std::exp(end->probability - top);
+    held += std::exp(end->probability);
   }
   choices_.erase(choices_.begin(), end);
   std::reverse(choices_.begin(), choices_.end());
@@ -117,16 +121,23 @@ std::span<const Sampler::Choice> Sampler::distribution(std::span<const float> lo
     choices_[0].probability = 1;
     return choices_;
   }
-  for (Choice& choice : choices_) choice.probability /= options_.temperature;
+  // The largest becomes 0 before it is divided, so that nothing can overflow.
+  const double top = std::max_element(choices_.begin(), choices_.end(), less_likely)->probability;
+  for (Choice& choice : choices_) {
+    choice.probability = (choice.probability - top) / options_.temperature;
+  }
   if (options_.top_k > 0) keep_likeliest(options_.top_k);
   if (options_.top_p < 1) keep_mass(options_.top_p);
-  const double top = std::max_element(choices_.begin(), choices_.end(), less_likely)->probability;
-  for (Choice& choice : choices_) choice.probability = std::exp(choice.probability - top);
+  for (Choice& choice : choices_) choice.probability = std::exp(choice.probability);
   if (options_.min_p > 0) {  // the most likely has 1 here
     std::erase_if(choices_, [&](const Choice& c) { return c.probability < options_.min_p; });
   }
   double total = 0;
   for (const Choice& choice : choices_) total += choice.probability;
+  if (!std::isfinite(total)) {
+    throw Error(ErrorKind::kNumeric,
+                {.what = "the probabilities of the next token are not finite", .next = kDamaged});
+  }
   for (Choice& choice : choices_) choice.probability /= total;
   return choices_;
 }

@@ -23,11 +23,11 @@
 namespace adder::infer {
 
 struct SamplerOptions {
-  double temperature = 1;
-  int64_t top_k = 0;  // 0: off
-  double top_p = 1;   // 1: off
-  double min_p = 0;   // 0: off
-  double repetition_penalty = 1;
+  double temperature = 1;         // 0, or 1e-4 to 1e4
+  int64_t top_k = 0;              // 0: off
+  double top_p = 1;               // 1: off
+  double min_p = 0;               // 0: off
+  double repetition_penalty = 1;  // 0.01 to 100
   int64_t seed = 0;
 
   void describe(OptionVisitor& v);
@@ -45,8 +45,8 @@ class Sampler {
     double probability;
   };
   /// What sample() draws from: tokens with a chance and their probabilities, which add up to 1.
-  /// `history`: the tokens before. Valid until the next call. Throws kNumeric for NaN logits or
-  /// when no token is possible.
+  /// `history`: the tokens before. Valid until the next call. Throws kNumeric for logits that
+  /// are NaN or +infinity, or when no token is possible.
   std::span<const Choice> distribution(std::span<const float> logits,
                                        std::span<const int32_t> history);
 

@@ -97,6 +97,28 @@ TEST(Sampler, ImpossibleTokensAndHugeLogits) {
   EXPECT_THROW(chances({}, {1, INFINITY}), Error);
 }
 
+TEST(Sampler, NothingOverflowsAtTheBounds) {
+  const std::vector<float> extreme = {3e38f, -3e38f, 2.9e38f};
+  for (const double penalty : {0.01, 100.0}) {
+    const SamplerOptions options = {
+        .temperature = 1e-4, .top_p = 0.9, .min_p = 0.1, .repetition_penalty = penalty};
+    expect(chances(options, extreme, {0, 1}), {{penalty > 1 ? 2 : 0, 1}});
+  }
+  // At a temperature of 1e4 logits hardly matter: exp(1e-4) against 1.
+  const double total = std::exp(1e-4) + 1;
+  expect(chances({.temperature = 1e4}, {1, 0}), {{0, std::exp(1e-4) / total}, {1, 1 / total}});
+}
+
+TEST(Sampler, DamagedWeightsAreNamedAsTheCause) {
+  try {
+    chances({}, {1, NAN});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kNumeric);
+    EXPECT_NE(error.text().next.find("earlier checkpoint"), std::string::npos);
+  }
+}
+
 TEST(Sampler, DrawsByTheProbabilitiesAndRepeatsFromASeed) {
   Sampler sampler({.seed = 5}), again({.seed = 5});
   std::map<int32_t, int> counts;
@@ -120,7 +142,10 @@ TEST(Sampler, RefusesOptionsThatDoNotFit) {
   for (const SamplerOptions& bad :
        {SamplerOptions{.temperature = -1}, SamplerOptions{.temperature = NAN},
         SamplerOptions{.top_k = -1}, SamplerOptions{.top_p = 0}, SamplerOptions{.top_p = 1.5},
-        SamplerOptions{.min_p = -0.1}, SamplerOptions{.repetition_penalty = 0}}) {
+        SamplerOptions{.min_p = -0.1}, SamplerOptions{.repetition_penalty = 0},
+        SamplerOptions{.temperature = 1e-308}, SamplerOptions{.temperature = 1e5},
+        SamplerOptions{.temperature = INFINITY}, SamplerOptions{.repetition_penalty = 1e-3},
+        SamplerOptions{.repetition_penalty = 1e3}, SamplerOptions{.repetition_penalty = NAN}}) {
     EXPECT_THROW(Sampler{bad}, Error);
   }
 }

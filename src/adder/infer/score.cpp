@@ -15,6 +15,21 @@ double nats(std::span<const float> logits, int32_t target) {
   return top + std::log(sum) - static_cast<double>(logits[static_cast<std::size_t>(target)]);
 }
 
+/// Throws for the first of losses[begin, end) that is not finite.
+void check_losses(const std::vector<double>& losses, int64_t begin, int64_t end) {
+  for (int64_t t = begin; t < end; ++t) {
+    const double loss = losses[static_cast<std::size_t>(t)];
+    if (std::isfinite(loss)) continue;
+    throw Error(ErrorKind::kNumeric,
+                {.what = "the loss of token " + std::to_string(t + 1) + " is not finite",
+                 .where = "token " + std::to_string(t + 1) + " of the text, counted from 0",
+                 .why = std::isnan(loss) ? "its logits are not numbers"
+                                         : "the model gives that token no chance at all",
+                 .next = "the model's weights are damaged: use an earlier checkpoint, or the "
+                         "original file"});
+  }
+}
+
 /// Reads ids[begin, end) from a new state and puts the loss of ids[t + 1] at losses[t] for t >=
 /// from.
 void score_window(Model& model, std::span<const int32_t> ids, int64_t begin, int64_t end,
@@ -33,6 +48,7 @@ void score_window(Model& model, std::span<const int32_t> ids, int64_t begin, int
         losses[t] = nats(tile.subspan(static_cast<std::size_t>(row) * vocab, vocab), ids[t + 1]);
       }
     });
+    check_losses(losses, std::max(from, begin + first), begin + first + rows);
     if (progress) progress(std::max(from, begin + first + rows));
   });
 }

@@ -21,7 +21,8 @@ struct ScoreOptions {
 };
 
 /// Nats of ids[1], ids[2], ...: -log softmax(logits)[id], the sum of exponentials in double.
-/// ids.size() - 1 values. `progress` is told how many are done, tile by tile.
+/// ids.size() - 1 values. Throws kNumeric naming the first token whose loss is not finite.
+/// `progress` is told how many are done, tile by tile.
 std::vector<double> token_losses(Model& model, std::span<const int32_t> ids,
                                  const ScoreOptions& options = {},
                                  const std::function<void(int64_t done)>& progress = {});

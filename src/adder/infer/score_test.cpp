@@ -68,6 +68,23 @@ TEST_F(TokenLosses, OverlappingWindowsScoreEachTokenOnce) {
   }
 }
 
+TEST_F(TokenLosses, OnesThatAreNotFiniteAreNamed) {
+  // Only the token 11 meets the damaged row of the untied embedding: what is read after it is lost.
+  RandomModel source(with_options({"tie_embeddings=false"}));
+  source.storage.at("backbone.embeddings.weight")[11 * 16 + 3] = NAN;
+  Model model(source.config, source.weights, pool_);
+  const std::vector<int32_t> ids = {1, 2, 3, 4, 11, 5};
+  for (const int64_t window : {1, 2, 4}) {  // the damage begins a window of its own
+    try {
+      token_losses(model, ids, {.window = window});
+      FAIL();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kNumeric);
+      EXPECT_NE(error.text().where.find("token 5 "), std::string::npos) << error.what();
+    }
+  }
+}
+
 TEST_F(TokenLosses, Edges) {
   EXPECT_TRUE(token_losses(model_, std::span(ids_).first(1)).empty());
   EXPECT_TRUE(token_losses(model_, {}).empty());

@@ -5,8 +5,8 @@
 
 namespace adder::infer {
 
-Session::Session(Model& model, const text::Tokenizer& tokenizer)
-    : model_(model), tokenizer_(tokenizer), state_(model.new_state()) {}
+Session::Session(Model& model, const text::Tokenizer& tokenizer, std::vector<int32_t> eos)
+    : model_(model), tokenizer_(tokenizer), eos_(std::move(eos)), state_(model.new_state()) {}
 
 Generation Session::turn(std::string_view text, const GenerateOptions& options,
                          const OnToken& on_token) {
@@ -22,7 +22,7 @@ Generation Session::turn(std::string_view text, const GenerateOptions& options,
   }
   Generation answer;
   try {
-    answer = Generator(model_, tokenizer_)
+    answer = Generator(model_, tokenizer_, eos_)
                  .run(all.subspan(read), state_, options, on_token, all.first(read));
   } catch (...) {
     state_ = std::move(snapshot.state);

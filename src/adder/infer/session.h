@@ -12,8 +12,8 @@ namespace adder::infer {
 
 class Session {
  public:
-  /// Both must outlive this.
-  Session(Model& model, const text::Tokenizer& tokenizer);
+  /// Both must outlive this. `eos`: see Generator.
+  Session(Model& model, const text::Tokenizer& tokenizer, std::vector<int32_t> eos = {});
 
   /// Reads `text` and answers. Throws kUsage when there is nothing to read: an empty text at the
   /// very beginning.
@@ -45,6 +45,7 @@ class Session {
 
   Model& model_;
   const text::Tokenizer& tokenizer_;
+  std::vector<int32_t> eos_;
   State state_;  // has read ids_[0, state_.tokens)
   std::vector<int32_t> ids_;
   std::vector<Snapshot> past_;

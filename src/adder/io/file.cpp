@@ -2,8 +2,11 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <atomic>
@@ -15,23 +18,37 @@
 #include "adder/base/checked.h"
 #include "adder/base/error.h"
 #include "adder/io/descriptor.h"
+#include "adder/io/output_path.h"
 
 namespace adder::io {
 namespace fs = std::filesystem;
 namespace {
 
+constexpr std::string_view kTemporary = ".tmp-";
+constexpr std::size_t kMaxNamePart = 150;  // a file system takes names of 255 bytes
+
 std::atomic<uint64_t> temporary_count{0};
 
-// ".tmp-NAME-<pid>" beside `target`.
-fs::path temporary_beside(const fs::path& target, const std::string& suffix) {
+// ".tmp-NAME-<pid>-<random>" beside `target`: processes of one number on several machines, or in
+// several containers, may share a folder.
+fs::path temporary_beside(const fs::path& target) {
   const fs::path clean = target.has_filename() ? target : target.parent_path();
-  return clean.parent_path() /
-         (".tmp-" + clean.filename().string() + "-" + std::to_string(getpid()) + suffix);
+  uint64_t random = temporary_count.fetch_add(1);
+  uint64_t drawn = 0;
+  if (getrandom(&drawn, sizeof(drawn), GRND_NONBLOCK) == sizeof(drawn)) random ^= drawn;
+  return clean.parent_path() / fmt::format("{}{}-{}-{:016x}", kTemporary,
+                                           clean.filename().string().substr(0, kMaxNamePart),
+                                           getpid(), random);
 }
 
-fs::path folder_of(const fs::path& path) {
-  const fs::path clean = path.has_filename() ? path : path.parent_path();
-  return clean.has_parent_path() ? clean.parent_path() : fs::path(".");
+// When something was last written in `path` or under it.
+fs::file_time_type last_written(const fs::path& path) {
+  fs::file_time_type last = fs::last_write_time(path);
+  if (fs::is_symlink(path) || !fs::is_directory(path)) return last;
+  for (const auto& entry : fs::recursive_directory_iterator(path)) {
+    if (!entry.is_symlink()) last = std::max(last, entry.last_write_time());
+  }
+  return last;
 }
 
 }  // namespace
@@ -109,9 +126,15 @@ void MappedFile::will_need(int64_t offset, int64_t size) const {
   if (fd_ >= 0) posix_fadvise(fd_, offset, size, POSIX_FADV_WILLNEED);
 }
 
-AtomicFile::AtomicFile(const fs::path& path)
-    : path_(path),
-      temporary_(temporary_beside(path, "-" + std::to_string(temporary_count.fetch_add(1)))) {
+AtomicFile::AtomicFile(const fs::path& path) {
+  OutputPath output = resolve_output_file(path);
+  path_ = std::move(output.path);
+  if (output.direct) {
+    fd_ = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+    if (fd_ < 0) throw_errno("cannot open for writing", path_);
+    return;
+  }
+  temporary_ = temporary_beside(path_);
   fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (fd_ < 0) throw_errno("cannot create a file", temporary_);
 }
@@ -119,7 +142,7 @@ AtomicFile::AtomicFile(const fs::path& path)
 AtomicFile::~AtomicFile() {
   if (fd_ < 0) return;
   close(fd_);
-  unlink(temporary_.c_str());
+  if (!temporary_.empty()) unlink(temporary_.c_str());
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
@@ -127,6 +150,10 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
 }
 
 void AtomicFile::commit() {
+  if (temporary_.empty()) {
+    if (close(std::exchange(fd_, -1)) != 0) throw_errno("cannot write the file", path_);
+    return;
+  }
   if (fsync(fd_) != 0) throw_errno("cannot write the file to the disk", path_);
   if (rename(temporary_.c_str(), path_.c_str()) != 0) {
     throw_errno("cannot rename the finished file into place", path_);
@@ -145,11 +172,10 @@ void write_file_atomic(const fs::path& path, std::string_view text) {
   write_file_atomic(path, as_bytes(text));
 }
 
-AtomicDirectory::AtomicDirectory(const fs::path& target)
-    : target_(target), staging_(temporary_beside(target, "")) {
+AtomicDirectory::AtomicDirectory(const fs::path& target) : target_(target) {
+  check_output_folder(target);
   make_directories(folder_of(target));
-  std::error_code code;
-  fs::remove_all(staging_, code);  // what a crashed process of the same number left
+  staging_ = temporary_beside(target);
   if (mkdir(staging_.c_str(), 0777) != 0) throw_errno("cannot create a folder", staging_);
 }
 
@@ -160,10 +186,8 @@ AtomicDirectory::~AtomicDirectory() {
 }
 
 void AtomicDirectory::commit() {
+  check_output_folder(target_);  // it may have come meanwhile
   std::error_code code;
-  if (fs::exists(fs::symlink_status(target_, code))) {
-    throw Error(ErrorKind::kIo, {.what = "the folder exists already", .where = target_.string()});
-  }
   fs::recursive_directory_iterator walk(staging_, code);
   for (const fs::recursive_directory_iterator end; !code && walk != end; walk.increment(code)) {
     sync_directory(walk->path());  // fsync is the same call for a file and a folder
@@ -188,6 +212,18 @@ void make_directories(const fs::path& path) {
   throw Error(ErrorKind::kIo, {.what = "cannot create the folder",
                                .where = path.string(),
                                .why = code ? code.message() : "a file of that name is in the way"});
+}
+
+void remove_old_temporaries(const fs::path& folder, std::chrono::seconds age) {
+  std::error_code code;
+  const auto now = fs::file_time_type::clock::now();
+  for (const auto& entry : fs::directory_iterator(folder, code)) {
+    if (!entry.path().filename().string().starts_with(kTemporary)) continue;
+    try {
+      if (now - last_written(entry.path()) >= age) fs::remove_all(entry.path());
+    } catch (const fs::filesystem_error&) {  // another's, or gone meanwhile
+    }
+  }
 }
 
 void sync_directory(const fs::path& path) {

@@ -3,6 +3,7 @@
 // its reason.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -57,9 +58,11 @@ class MappedFile {
 };
 
 /// A file written under a temporary name in the same folder and renamed into place by commit().
-/// Without commit() nothing is left behind and the old file stays as it was.
+/// Without commit() nothing is left behind and the old file stays as it was. A symbolic link stays:
+/// the file that it leads to is replaced. A device or FIFO gets the bytes as they are written.
 class AtomicFile {
  public:
+  /// Throws what resolve_output_file() throws (io/output_path.h), and kIo when nothing can be made.
   explicit AtomicFile(const std::filesystem::path& path);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
@@ -71,7 +74,7 @@ class AtomicFile {
 
  private:
   std::filesystem::path path_;
-  std::filesystem::path temporary_;
+  std::filesystem::path temporary_;  // empty: the bytes go straight to path_
   int fd_ = -1;
 };
 
@@ -80,10 +83,11 @@ void write_file_atomic(const std::filesystem::path& path, std::span<const std::b
 void write_file_atomic(const std::filesystem::path& path, std::string_view text);
 
 /// A folder that appears whole or not at all: files are written into staging(), which is
-/// ".tmp-NAME-<pid>" beside the target; commit() flushes every file and folder and renames it into
-/// place. Without commit() the staging folder is removed. An existing target is kIo.
+/// ".tmp-NAME-<pid>-<random>" beside the target; commit() flushes every file and folder and renames
+/// it into place. Without commit() the staging folder is removed.
 class AtomicDirectory {
  public:
+  /// Makes the target's parents too. An existing target is kIo, an empty name kUsage.
   explicit AtomicDirectory(const std::filesystem::path& target);
   ~AtomicDirectory();
   AtomicDirectory(const AtomicDirectory&) = delete;
@@ -100,6 +104,10 @@ class AtomicDirectory {
 
 /// Creates `path` and its parents; no error when they exist. A file in the way is kIo.
 void make_directories(const std::filesystem::path& path);
+
+/// Removes what killed processes left in `folder`: entries named ".tmp-..." in which nothing was
+/// written for `age`. What cannot be removed stays, in silence.
+void remove_old_temporaries(const std::filesystem::path& folder, std::chrono::seconds age);
 
 /// Flushes a folder's entries (created, renamed, removed files) to the disk.
 void sync_directory(const std::filesystem::path& path);

@@ -138,8 +138,52 @@ TEST(AtomicDirectory, AppearsWholeOrNotAtAll) {
   EXPECT_FALSE(fs::exists(target));
   kept.commit();
   EXPECT_EQ(read_file(target / "sub" / "a", 1), "x");
-  AtomicDirectory again(target);
-  EXPECT_EQ(kind_of([&] { again.commit(); }), ErrorKind::kIo);
+}
+
+TEST(AtomicDirectory, RefusesAtOnceWhatIsInTheWay) {
+  const TemporaryFolder folder;
+  const auto there = folder.file("there", "");
+  fs::create_symlink("nowhere", folder.path() / "link");
+  for (const fs::path& target : {folder.path(), there, folder.path() / "link"}) {
+    const auto error = error_of([&] { const AtomicDirectory directory(target); });
+    ASSERT_TRUE(error) << target;
+    EXPECT_EQ(error->kind(), ErrorKind::kIo);
+    EXPECT_EQ(error->text().next, "give another name or remove it");
+  }
+  EXPECT_EQ(kind_of([] { const AtomicDirectory directory(""); }), ErrorKind::kUsage);
+  EXPECT_EQ(folder.entries(), 2);
+  AtomicDirectory late(folder.path() / "late");
+  folder.file("late", "");
+  EXPECT_EQ(kind_of([&] { late.commit(); }), ErrorKind::kIo);
+}
+
+TEST(AtomicDirectory, TwoOfOneProcessDoNotMeet) {
+  const TemporaryFolder folder;
+  const AtomicDirectory one(folder.path() / "a");
+  const AtomicDirectory two(folder.path() / "a");
+  EXPECT_NE(one.staging(), two.staging());
+  EXPECT_TRUE(fs::is_directory(one.staging()));
+}
+
+TEST(RemoveOldTemporaries, KeepsTheRecentAndAllElse) {
+  using namespace std::chrono_literals;
+  const TemporaryFolder folder;
+  const auto age = [&](const fs::path& path, std::chrono::hours hours) {
+    fs::last_write_time(path, fs::file_time_type::clock::now() - hours);
+  };
+  for (const char* name : {".tmp-old", ".tmp-in-use", "kept"}) {
+    fs::create_directory(folder.path() / name);
+    age(folder.file(std::string(name) + "/a", "x"), 30h);
+    age(folder.path() / name, 30h);
+  }
+  age(folder.file(".tmp-file", ""), 30h);
+  age(folder.path() / ".tmp-in-use" / "a", 1h);
+  remove_old_temporaries(folder.path(), 24h);
+  EXPECT_FALSE(fs::exists(folder.path() / ".tmp-old"));
+  EXPECT_FALSE(fs::exists(folder.path() / ".tmp-file"));
+  EXPECT_TRUE(fs::exists(folder.path() / ".tmp-in-use" / "a"));
+  EXPECT_TRUE(fs::exists(folder.path() / "kept" / "a"));
+  remove_old_temporaries(folder.path() / "missing", 24h);
 }
 
 TEST(MakeDirectories, IsContentWithWhatIsThere) {

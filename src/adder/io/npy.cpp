@@ -120,7 +120,7 @@ class Parser {
                   "save it as numbers");
     }
     unsupported("arrays of type '" + word.substr(0, 20) + "' are not read",
-                "save with another dtype");
+                "save it as another type: a.astype(np.int32) or a.astype(np.float32), say");
   }
 
   std::vector<int64_t> shape() {

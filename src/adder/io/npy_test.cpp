@@ -89,6 +89,11 @@ TEST(Npy, UnsupportedKinds) {
   }
   const auto pickle = error_of([] { parse(npy(header("'|O'", "(1,)"), "12345678")); });
   EXPECT_NE(pickle->text().what.find("Python objects"), std::string::npos);
+  for (const char* type : {"'<u4'", "'<u8'"}) {  // token ids of some other tools
+    const auto wide = error_of([&] { parse(npy(header(type, "(1,)"), "12345678")); });
+    EXPECT_EQ(wide->kind(), ErrorKind::kUnsupported);
+    EXPECT_NE(wide->text().next.find("int32"), std::string::npos);
+  }
   EXPECT_EQ(kind_of([] { write_npy("/nowhere", DType::bf16, {}, as_bytes("ab")); }),
             ErrorKind::kUnsupported);
   EXPECT_EQ(kind_of([] { write_npy("/nowhere", DType::f32, {}, as_bytes("ab")); }),

@@ -13,13 +13,14 @@
 namespace adder::model {
 namespace {
 
-constexpr int64_t kMaxConfigBytes = int64_t{16} << 20;
+constexpr io::JsonLimits kConfigLimits = {.max_bytes = int64_t{16} << 20};
 constexpr const char* kEmbedding = "backbone.embeddings.weight";
 constexpr const char* kOldEmbedding = "backbone.embedding.weight";
 constexpr const char* kHead = "lm_head.weight";
 
 ModelConfig config_from_adder(io::Json json, const std::string& file) {
   json.erase("model_type");
+  erase_special_tokens(json);
   for (const char* name : {"vocab_size", "d_model", "n_layer", "layers"}) {
     if (json.contains(name)) continue;
     throw Error(ErrorKind::kConfig,
@@ -81,7 +82,10 @@ ModelConfig config_from_json(const io::Json& json, const std::string& file) {
 }
 
 io::Json config_to_json(const ModelConfig& config) {
-  if (!hf_misfit(config)) return config_to_hf(config);
+  return hf_misfit(config) ? config_to_adder(config) : config_to_hf(config);
+}
+
+io::Json config_to_adder(const ModelConfig& config) {
   ModelConfig copy = config;
   std::vector<OptionEntry> entries = flatten(copy);
   const std::vector<std::string> kinds = config.mixers.kinds();
@@ -97,8 +101,7 @@ io::Json config_to_json(const ModelConfig& config) {
 }
 
 ModelConfig read_config(const std::filesystem::path& path) {
-  const std::string text = quote_infinity(io::read_file(path, kMaxConfigBytes));
-  return config_from_json(io::parse_json(text, path.string()), path.string());
+  return config_from_json(io::read_json_file(path, kConfigLimits), path.string());
 }
 
 void check_weights(const ModelConfig& config, const Weights& weights, const std::string& source) {
@@ -116,7 +119,10 @@ void check_weights(const ModelConfig& config, const Weights& weights, const std:
 ModelDirectory ModelDirectory::open(const std::filesystem::path& folder) {
   ModelDirectory directory;
   directory.folder_ = folder;
-  directory.config_ = read_config(folder / "config.json");
+  const std::filesystem::path file = folder / "config.json";
+  const io::Json json = io::read_json_file(file, kConfigLimits);
+  directory.config_ = config_from_json(json, file.string());
+  directory.special_tokens_ = read_special_tokens(folder, json);
   const auto stored = std::make_shared<const io::Weights>(io::open_weights(folder));
   directory.weights_ = borrow(*stored, directory.config_.tie_embeddings);
   directory.storage_ = stored;
@@ -125,13 +131,15 @@ ModelDirectory ModelDirectory::open(const std::filesystem::path& folder) {
 }
 
 void save_model(const std::filesystem::path& folder, const ModelConfig& config,
-                const Weights& weights, std::optional<DType> dtype) {
+                const Weights& weights, const SaveOptions& options) {
   check_weights(config, weights, "the model to save");
   std::vector<std::vector<std::byte>> converted;
   std::vector<io::TensorInfo> tensors;
   for (const TensorSpec& spec : tensor_specs(config)) {
     const TensorView& tensor = weights.at(spec.name);
-    const DType stored = !dtype ? tensor.dtype : spec.keep_f32 ? DType::f32 : *dtype;
+    const DType stored = !options.dtype  ? tensor.dtype
+                         : spec.keep_f32 ? DType::f32
+                                         : *options.dtype;
     const auto bytes = static_cast<std::size_t>(element_count(spec.shape) * size_of(tensor.dtype));
     std::span<const std::byte> data{static_cast<const std::byte*>(tensor.data), bytes};
     if (stored != tensor.dtype) data = converted.emplace_back(convert(tensor, stored));
@@ -139,7 +147,10 @@ void save_model(const std::filesystem::path& folder, const ModelConfig& config,
   }
   io::make_directories(folder);
   io::write_weights(folder, tensors, {{"format", "pt"}});
-  io::Json json = config_to_json(config);
+  const io::Json special_tokens = special_tokens_to_json(options.special_tokens);
+  io::write_json_file(folder / "generation_config.json", special_tokens);
+  io::Json json = options.adder_layout ? config_to_adder(config) : config_to_json(config);
+  json.update(special_tokens);
   if (json.at("model_type") == "mamba2") {
     const DType embedding = tensors.front().dtype;
     json["torch_dtype"] = embedding == DType::f32    ? "float32"

@@ -11,6 +11,7 @@
 
 #include "adder/io/json.h"
 #include "adder/model/config.h"
+#include "adder/model/special_tokens.h"
 
 namespace adder::model {
 
@@ -22,6 +23,9 @@ ModelConfig config_from_json(const io::Json& json, const std::string& file);
 
 /// Hugging Face's layout when it can express `config`, else Adder's.
 io::Json config_to_json(const ModelConfig& config);
+
+/// Adder's own layout, which expresses every config.
+io::Json config_to_adder(const ModelConfig& config);
 
 /// Reads config.json; `path` is the file.
 ModelConfig read_config(const std::filesystem::path& path);
@@ -36,12 +40,14 @@ class ModelDirectory {
 
   const ModelConfig& config() const { return config_; }
   const Weights& weights() const { return weights_; }
+  const SpecialTokens& special_tokens() const { return special_tokens_; }
   const std::filesystem::path& folder() const { return folder_; }
 
  private:
   std::filesystem::path folder_;
   ModelConfig config_;
   Weights weights_;
+  SpecialTokens special_tokens_;
   std::shared_ptr<const void> storage_;
 };
 
@@ -49,10 +55,16 @@ class ModelDirectory {
 /// f32, bf16 or f16, or is unknown. `source` (a file or folder) begins the error's place.
 void check_weights(const ModelConfig& config, const Weights& weights, const std::string& source);
 
-/// Writes model.safetensors (shards with an index above 5 GB), then config.json, each atomically.
-/// Tied heads are stored once. Tensors are stored as they are, or as `dtype` (f32, bf16 or f16)
-/// except those that keep f32.
+struct SaveOptions {
+  SpecialTokens special_tokens = {};
+  /// Type of the weights (f32, bf16 or f16), except those that keep f32; nothing: as they are.
+  std::optional<DType> dtype = std::nullopt;
+  bool adder_layout = false;  // Adder's config.json even where Hugging Face's would do
+};
+
+/// Writes model.safetensors (shards with an index above 5 GB), generation_config.json, then
+/// config.json, each atomically. Tied heads are stored once.
 void save_model(const std::filesystem::path& folder, const ModelConfig& config,
-                const Weights& weights, std::optional<DType> dtype = std::nullopt);
+                const Weights& weights, const SaveOptions& options = {});
 
 }  // namespace adder::model

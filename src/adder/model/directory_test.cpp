@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "adder/base/error.h"
+#include "adder/base/log.h"
 #include "adder/io/file.h"
 #include "adder/io/safetensors.h"
 #include "adder/model/convert.h"
@@ -135,9 +136,10 @@ TEST(ConfigJson, HuggingFaceFieldsThatMatter) {
   const auto read = [](const char* patch) { return config_from_json(hf(patch), "config.json"); };
   ModelConfig config = read(R"({"some_new_field": 7, "use_cache": true})");
   EXPECT_EQ(options_of(config), options_of(small()));
-  config = read(R"({"time_step_limit": [0.0, "Infinity"], "norm_before_gate": true})");
+  config = read(R"({"time_step_limit": [0.0, "Infinity"]})");
   EXPECT_EQ(mamba2(config).dt_limit_max, 1e300);
-  EXPECT_EQ(mamba2(config).gated_norm, "before");
+  config = read(R"({"time_step_limit": [0.0, Infinity]})");
+  EXPECT_EQ(mamba2(config).dt_limit_max, 1e300);
   EXPECT_TRUE(
       contains(error_of([&] { read(R"({"hidden_act": "gelu"})"); }, ErrorKind::kUnsupported),
                "config.json: hidden_act"));
@@ -173,6 +175,9 @@ TEST(ConfigJson, MalformedHuggingFaceConfigs) {
       {R"({"n_groups": 0})", "config.json: n_groups"},
       {R"({"vocab_size": 9223372036854775807})", "vocab_size"},
       {R"({"layer_norm_epsilon": "NaN"})", "config.json: layer_norm_epsilon"},
+      {R"({"layer_norm_epsilon": Infinity})", "config.json: layer_norm_epsilon"},
+      {R"({"hidden_size": Infinity})", "config.json: hidden_size"},
+      {R"({"time_step_limit": [-Infinity, 1]})", "mamba2.dt_limit_min"},
       {R"({"time_step_limit": [1]})", "config.json: time_step_limit"},
       {R"({"time_step_limit": ["-Infinity", 1]})", "config.json: time_step_limit"},
       {R"({"time_step_limit": [2, 1]})", "mamba2.dt_limit_max"},
@@ -217,9 +222,20 @@ TEST(ConfigJson, MalformedAdderConfigs) {
       error_of([&] { config_from_json(json, "config.json"); }, ErrorKind::kUnsupported), "llama"));
 }
 
-TEST(QuoteInfinity, LeavesStringsAlone) {
-  EXPECT_EQ(quote_infinity(R"([0, Infinity, -Infinity])"), R"([0, "Infinity", "-Infinity"])");
-  EXPECT_EQ(quote_infinity(R"({"a\" Infinity": "Infinity"})"), R"({"a\" Infinity": "Infinity"})");
+// transformers' Mamba2Config has no such field: its gate always comes first.
+TEST(ConfigJson, NormBeforeGateIsIgnoredWithANote) {
+  std::string noted;
+  const LogSink before = set_log_sink([&](LogLevel, std::string_view text) { noted = text; });
+  ModelConfig config = config_from_json(hf(R"({"norm_before_gate": true})"), "config.json");
+  set_log_sink(before);
+  EXPECT_EQ(mamba2(config).gated_norm, "after");
+  EXPECT_TRUE(contains(noted, "config.json: norm_before_gate")) << noted;
+}
+
+TEST(ConfigJson, AddersLayoutExpressesEveryConfig) {
+  const io::Json json = config_to_adder(small());
+  EXPECT_EQ(json.at("model_type"), "adder");
+  EXPECT_EQ(options_of(config_from_json(json, "config.json")), options_of(small()));
 }
 
 // --- folders
@@ -243,7 +259,7 @@ TEST_F(ModelFolder, RoundTripKeepsEveryByte) {
 
 TEST_F(ModelFolder, StoredAsBf16KeepsTheSmallTensors) {
   const Filled model(small());
-  save_model(folder_, model.config, model.weights, DType::bf16);
+  save_model(folder_, model.config, model.weights, {.dtype = DType::bf16});
   const ModelDirectory read = ModelDirectory::open(folder_);
   const TensorView& matrix = read.weights().at("backbone.layers.0.mixer.in_proj.weight");
   EXPECT_EQ(matrix.dtype, DType::bf16);
@@ -288,6 +304,41 @@ TEST_F(ModelFolder, WeightsThatDoNotFit) {
   ModelConfig untied = model.config;
   untied.tie_embeddings = false;
   EXPECT_TRUE(contains(error(untied, model.weights), "lm_head.weight"));
+}
+
+TEST_F(ModelFolder, SpecialTokensAreAlwaysWritten) {
+  const Filled model(small());
+  save_model(folder_, model.config, model.weights);
+  for (const char* name : {"config.json", "generation_config.json"}) {
+    const io::Json json = io::read_json_file(folder_ / name);
+    for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"}) {
+      EXPECT_TRUE(json.at(key).is_null()) << name << " " << key;
+    }
+  }
+  EXPECT_EQ(ModelDirectory::open(folder_).special_tokens(), SpecialTokens{});
+  for (const bool adder_layout : {true, false}) {
+    const SpecialTokens tokens = {.bos = 0, .pad = 1, .eos = {3, 5}};
+    save_model(folder_, model.config, model.weights,
+               {.special_tokens = tokens, .adder_layout = adder_layout});
+    const ModelDirectory read = ModelDirectory::open(folder_);
+    EXPECT_EQ(read.special_tokens(), tokens);
+    EXPECT_EQ(options_of(read.config()), options_of(model.config));
+  }
+}
+
+TEST_F(ModelFolder, SpecialTokensOfTheGenerationConfigComeFirst) {
+  const auto read = [&](const char* generation, const char* config) {
+    io::write_file_atomic(folder_ / "generation_config.json", std::string_view(generation));
+    return read_special_tokens(folder_, io::parse_json(config, "config.json")).eos;
+  };
+  using Ids = std::vector<int32_t>;
+  EXPECT_EQ(read(R"({"eos_token_id": 7})", R"({"eos_token_id": 2})"), Ids{7});
+  EXPECT_EQ(read(R"({"eos_token_id": [7, 8]})", "{}"), (Ids{7, 8}));
+  EXPECT_EQ(read("{}", R"({"eos_token_id": 2})"), Ids{2});
+  EXPECT_EQ(read(R"({"eos_token_id": null})", R"({"eos_token_id": -1})"), Ids{});
+  const auto error =
+      error_of([&] { read(R"({"eos_token_id": "</s>"})", "{}"); }, ErrorKind::kConfig);
+  EXPECT_TRUE(contains(error, "generation_config.json: eos_token_id")) << error;
 }
 
 TEST_F(ModelFolder, PythonsInfinityIsRead) {

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "adder/base/error.h"
+#include "adder/base/log.h"
 #include "adder/model/mamba2_spec.h"
 
 namespace adder::model {
@@ -17,12 +18,12 @@ constexpr double kNoLimit = 1e300;
                                         .why = std::move(why)});
 }
 
-/// A bound of time_step_limit: a number, or infinity as "Infinity" or {"__float__": "Infinity"}.
+/// A bound of time_step_limit: a number or Infinity, bare, as text or {"__float__": "Infinity"}.
 double limit_of(const io::JsonView& bound) {
   const auto tagged = bound.json().is_object() ? bound.find("__float__") : std::nullopt;
   const io::JsonView& value = tagged ? *tagged : bound;
   if (value.json().is_string() && value.as_string() == "Infinity") return kNoLimit;
-  const double number = value.as_number();
+  const double number = value.as_number(true);
   return number >= static_cast<double>(std::numeric_limits<float>::max()) ? kNoLimit : number;
 }
 
@@ -84,7 +85,12 @@ ModelConfig read_fields(const io::JsonView& root) {
   mixer.dt_min = root.number("time_step_min", 1e-3);
   mixer.dt_max = root.number("time_step_max", 0.1);
   mixer.dt_init_floor = root.number("time_step_floor", 1e-4);
-  mixer.gated_norm = root.boolean("norm_before_gate", false) ? "before" : "after";
+  mixer.gated_norm = "after";
+  if (root.boolean("norm_before_gate", false)) {
+    log_warn_once("hf.norm_before_gate", root.at("norm_before_gate").name() +
+                                             " = true is ignored, as transformers ignores it: the "
+                                             "gate comes before the norm");
+  }
   mixer.norm_group = root.string("norm_group", "group");
   read_limits(root, mixer);
   check_heads(root, config, mixer);
@@ -163,29 +169,6 @@ io::Json config_to_hf(const ModelConfig& config) {
   }
   if (mixer.n_groups > 1) json["norm_group"] = mixer.norm_group;
   return json;
-}
-
-std::string quote_infinity(std::string_view text) {
-  constexpr std::string_view kWords[] = {"-Infinity", "Infinity"};
-  std::string out;
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (!in_string) {
-      bool replaced = false;
-      for (const std::string_view word : kWords) {
-        if (!text.substr(i).starts_with(word)) continue;
-        out += '"' + std::string(word) + '"';
-        i += word.size() - 1;
-        replaced = true;
-        break;
-      }
-      if (replaced) continue;
-    }
-    if (text[i] == '"') in_string = !in_string;
-    out += text[i];
-    if (in_string && text[i] == '\\' && i + 1 < text.size()) out += text[++i];
-  }
-  return out;
 }
 
 }  // namespace adder::model

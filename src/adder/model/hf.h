@@ -4,7 +4,6 @@
 
 #include <optional>
 #include <string>
-#include <string_view>
 
 #include "adder/io/json.h"
 #include "adder/model/config.h"
@@ -18,6 +17,8 @@ namespace adder::model {
 /// With n_groups > 1 transformers has two computations of the gated norm (its fused path per group,
 /// its plain path over all channels) and no field that says which; this reads `group` unless an
 /// extra field "norm_group" says "full". config_to_hf writes that field when n_groups > 1.
+/// norm_before_gate, which some published configs hold, is ignored as transformers' Mamba2 ignores
+/// it: the gate always comes first.
 ModelConfig config_from_hf(const io::Json& json, const std::string& file);
 
 /// An option that the layout has no field for, and its value.
@@ -30,9 +31,5 @@ std::optional<HfMisfit> hf_misfit(const ModelConfig& config);
 /// Throws kUnsupported naming the option that the layout has no field for. Options that only matter
 /// before the first training step (A_min, A_max, conv_init) have no field and are left out.
 io::Json config_to_hf(const ModelConfig& config);
-
-/// Python's json module writes an infinite time_step_limit as the bare word Infinity, which is not
-/// JSON. Puts bare Infinity and -Infinity in quotes, so that a strict parser reads the file.
-std::string quote_infinity(std::string_view text);
 
 }  // namespace adder::model
