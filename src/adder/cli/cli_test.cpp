@@ -287,8 +287,9 @@ TEST(Convert, ToBf16AndHuggingFace) {
 TEST(Doctor, SaysWhatTheMachineIs) {
   const auto done = run_adder({"doctor", "--json"});
   EXPECT_EQ(done.code, 0) << done.err;
-  EXPECT_GE(done.json().at("cores").get<int>(), 1);
-  for (const auto& problem : done.json().at("problems")) EXPECT_NE(problem.at("fix"), "");
+  const io::Json said = done.json();
+  EXPECT_GE(said.at("cores").get<int>(), 1);
+  for (const auto& problem : said.at("problems")) EXPECT_NE(problem.at("fix"), "");
 }
 
 TEST(Plan, CountsWhatTheRecipeSays) {
