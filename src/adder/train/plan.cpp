@@ -11,12 +11,11 @@
 namespace adder::train {
 namespace {
 
-// Fitted, not derived: to the peak resident memory of thirteen training runs (0.04 to 30 M
-// parameters, 136 to 880 MB, with and without bf16 and recomputation) on Linux x86-64 with
-// LibTorch 2.11; each within 10 %. What the program's allocator holds is more than the tensors that
-// come and go: blocks of unlike sizes leave holes, most of all where recomputation makes and frees
-// them a second time, and 20 MB more after some hundred steps. (Returning every block to the system
-// would save that and halve the speed.)
+// Fitted, not derived: to the peak resident memory of eight training runs (0.7 to 30 M parameters,
+// 249 to 883 MB, with and without bf16 and recomputation) on Linux x86-64 with LibTorch 2.11; each
+// within 10 %. What the program's allocator holds is more than the tensors that come and go: blocks
+// of unlike sizes leave holes, most of all where recomputation makes and frees them a second time.
+// (Returning every block to the system would save that and halve the speed.)
 constexpr double kProgramBytes = 150e6;
 constexpr double kHolesF32 = 0.2, kHolesBf16 = 0.1, kHolesRecomputed = 1.15;
 
