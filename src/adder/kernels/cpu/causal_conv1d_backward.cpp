@@ -37,8 +37,7 @@ void differentiate_outputs(const Conv1dInputs& in, const View<3>& grad_y, const 
       const int64_t left = tile.count - c;
       vf g = load_up_to(from + c, left);
       if (in.silu) {
-        const vf o = convolve<width>(taps, weights.rows, tile.channel, c, left), s = sigmoid(o);
-        g *= s * (1.0f + o * (1.0f - s));
+        g *= silu_slope(convolve<width>(taps, weights.rows, tile.channel, c, left));
       }
       store_up_to(to + c, g, left);
       if (t >= tile.end) continue;

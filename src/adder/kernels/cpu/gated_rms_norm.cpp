@@ -71,9 +71,8 @@ void backward_group(const Group& group, const GroupGradients& grads, float* gate
     const vf grad_v = rho * ((gate_after ? grad_out * gate : grad_out) - n * mean);
     store_up_to(grads.grad_x + i, gate_after ? grad_v : grad_v * gate, left);
     if (group.z == nullptr) continue;
-    const vf z = load_up_to(group.z + i, left), s = sigmoid(z);
     const vf grad_gate = gate_after ? grad_out * n : grad_v * load_up_to(group.x + i, left);
-    store_up_to(grads.grad_z + i, grad_gate * s * (1.0f + z * (1.0f - s)), left);
+    store_up_to(grads.grad_z + i, grad_gate * silu_slope(load_up_to(group.z + i, left)), left);
   }
 }
 

@@ -10,16 +10,6 @@
 
 namespace adder::kernels::ADDER_ISA {
 
-/// The first min(n, kLanes) elements, n > 0; the others read as zero and are not written.
-template <typename T>
-ADDER_INLINE vf load_up_to(const T* from, int64_t n) {
-  return n >= kLanes ? load(from) : load_n(from, n);
-}
-template <typename T>
-ADDER_INLINE void store_up_to(T* to, vf value, int64_t n) {
-  n >= kLanes ? store(to, value) : store_n(to, value, n);
-}
-
 /// The place of an element in memory, for the views of a known rank.
 template <typename T>
 ADDER_INLINE T* at(const View<2>& view, int64_t row) {

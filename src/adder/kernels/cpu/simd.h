@@ -245,4 +245,14 @@ ADDER_INLINE vf softplus(vf x) {
   return x > 20.0f ? x : (x > 0.0f ? x : vf{}) + log1p;
 }
 
+/// The first min(n, kLanes) elements, n > 0; the others read as zero and are not written.
+template <typename T>
+ADDER_INLINE vf load_up_to(const T* from, int64_t n) {
+  return n >= kLanes ? load(from) : load_n(from, n);
+}
+template <typename T>
+ADDER_INLINE void store_up_to(T* to, vf value, int64_t n) {
+  n >= kLanes ? store(to, value) : store_n(to, value, n);
+}
+
 }  // namespace adder::kernels::ADDER_ISA

@@ -105,13 +105,13 @@ class Forward {
       for (int64_t p = 0; p < V * kLanes && p < left; p += kLanes) {
         vf value = load(rows[r] + p) + load(b_.skip + col + p) * load(x + p);
         if (in_.z.data != nullptr) value *= gate(t, row + r, head, col + p, left - p);
-        store_up(to + p, value, left - p);
+        store_up_to(to + p, value, left - p);
       }
     }
   }
 
   ADDER_INLINE vf gate(const Tokens& t, int64_t i, int64_t head, int64_t col, int64_t left) const {
-    return t.real[i] ? silu(load_up(row_of<const E>(in_.z, t, i, head) + col, left)) : vf{};
+    return t.real[i] ? silu(load_up_to(row_of<const E>(in_.z, t, i, head) + col, left)) : vf{};
   }
 
   const SsdInputs& in_;

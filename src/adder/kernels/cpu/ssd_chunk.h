@@ -197,16 +197,6 @@ ADDER_INLINE E* row_of(const View<4>& view, const Tokens& t, int64_t i, int64_t 
          which * view.stride[2];
 }
 
-/// The first n elements, or the whole vector where n reaches it; n > 0.
-template <typename E>
-ADDER_INLINE vf load_up(const E* from, int64_t n) {
-  return n >= kLanes ? load(from) : load_n(from, n);
-}
-template <typename E>
-ADDER_INLINE void store_up(E* to, vf value, int64_t n) {
-  n >= kLanes ? store(to, value) : store_n(to, value, n);
-}
-
 /// scores[s, t] = B_s . C_t for the t that s can reach; (kChunk, kChunk) from B^T and C^T, (state,
 /// kChunk) each.
 inline void set_scores(const Tokens& t, int64_t width, const float* B_t, const float* C_t,

@@ -79,7 +79,7 @@ inline void add_keys(const View<4>& to, const Sizes& s, const Blocks& blocks, co
         vf sum{};
         for (int64_t block = 0; block < blocks.count; ++block)
           sum += load(partial + Partials::key_row(s, block, batch, group, time) + n);
-        store_up(row + n, sum, s.width - n);
+        store_up_to(row + n, sum, s.width - n);
       }
     }
   }

@@ -115,9 +115,9 @@ class HeadBackward {
     const float *x = b_.x + i * s_.columns, *y = b_.y + i * s_.columns;
     for (int64_t p = 0; p < s_.head_dim; p += kLanes) {
       const int64_t left = s_.head_dim - p;
-      const vf gate = t_.real[i] ? load_up(z + p, left) : vf{};
+      const vf gate = t_.real[i] ? load_up_to(z + p, left) : vf{};
       const vf out = load(y + p) + load(b_.skip + p) * load(x + p);
-      if (dz != nullptr) store_up(dz + p, load(dy + p) * out * silu_slope(gate), left);
+      if (dz != nullptr) store_up_to(dz + p, load(dy + p) * out * silu_slope(gate), left);
       store(dy + p, load(dy + p) * silu(gate));
     }
   }
@@ -190,7 +190,7 @@ class HeadBackward {
           E* to = row_of<E>(grads_.grad_x, t_, i, head_) + col;
           const float* dy = b_.dy + i * s_.columns + col;
           for (int64_t p = 0; p < V * kLanes && p < s_.head_dim - col; p += kLanes)
-            store_up(
+            store_up_to(
                 to + p,
                 steps_.delta[i] * load(rows[i - row] + p) + load(b_.skip + col + p) * load(dy + p),
                 s_.head_dim - col - p);
