@@ -116,6 +116,41 @@ void bench_ssd(BenchRun& run) {
   }
 }
 
+void bench_selective_scan(BenchRun& run) {
+  struct Shape {
+    int64_t batch, length, channels;
+  };
+  constexpr int64_t kState = 16;
+  for (const Shape& s : {Shape{2, 2048, 1536}, Shape{4, 256, 256}}) {
+    for (const auto type : {at::kFloat, at::kBFloat16}) {
+      OperatorCase one;
+      one.name = "selective_scan B" + std::to_string(s.batch) + " L" + std::to_string(s.length) +
+                 " D" + std::to_string(s.channels) + " N16 " + type_word(type);
+      const auto rows = [&](int64_t width) { return at::randn({s.batch, s.length, width}); };
+      one.inputs = {rows(s.channels).to(type),
+                    (rows(s.channels) - 3).to(type),
+                    -at::rand({s.channels, kState}) * kState - 1,
+                    rows(kState).unsqueeze(2).to(type),
+                    rows(kState).unsqueeze(2).to(type),
+                    at::randn({s.channels}),
+                    at::randn({s.channels})};
+      one.ours = [](const std::vector<Tensor>& in) {
+        return std::get<0>(nn::selective_scan(in[0], in[1], in[2], in[3], in[4], in[5],
+                                              std::nullopt, in[6], true, std::nullopt,
+                                              std::nullopt));
+      };
+      one.peer = [](const std::vector<Tensor>& in) {
+        return plain_selective_scan(in[0], in[1], in[2], in[3], in[4], in[5], in[6]).first;
+      };
+      one.peer_name = "plain LibTorch, token loop";
+      const double tokens = double(s.batch * s.length), element = type == at::kFloat ? 4 : 2;
+      one.flops = tokens * double(s.channels) * 9 * kState;  // as the paper counts
+      one.bytes = tokens * element * (3 * double(s.channels) + 2 * kState);
+      run_case(run, one);
+    }
+  }
+}
+
 /// (batch 2, length 2048) of a 130 M model: d_model 768, 1536 inner channels, 1792 convolved.
 void bench_rows(BenchRun& run, at::ScalarType type) {
   const double element = type == at::kFloat ? 4 : 2;
@@ -230,6 +265,7 @@ void bench_linear(BenchRun& run) {
 void bench_operators(BenchRun& run) {
   at::manual_seed(1);
   bench_ssd(run);
+  bench_selective_scan(run);
   for (const auto type : {at::kFloat, at::kBFloat16}) bench_rows(run, type);
   for (const auto type : {at::kFloat, at::kBFloat16}) bench_head(run, type);
   bench_ssd_update(run);

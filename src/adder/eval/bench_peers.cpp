@@ -62,6 +62,22 @@ std::pair<Tensor, Tensor> plain_ssd(const Tensor& x, const Tensor& dt, const Ten
   return {y.to(x.scalar_type()), carried.permute({0, 2, 3, 1})};
 }
 
+std::pair<Tensor, Tensor> plain_selective_scan(const Tensor& u, const Tensor& delta,
+                                               const Tensor& A, const Tensor& B, const Tensor& C,
+                                               const Tensor& D, const Tensor& delta_bias) {
+  const Tensor wide_u = u.to(at::kFloat), keys = B.to(at::kFloat), queries = C.to(at::kFloat);
+  const Tensor step = at::softplus(delta.to(at::kFloat) + delta_bias);
+  const Tensor input = step * wide_u;
+  Tensor state = at::zeros({u.size(0), u.size(2), A.size(1)});
+  std::vector<Tensor> rows;
+  for (int64_t t = 0; t < u.size(1); ++t) {
+    const Tensor decay = (step.select(1, t).unsqueeze(-1) * A).exp();  // (batch, channels, state)
+    state = decay * state + input.select(1, t).unsqueeze(-1) * keys.select(1, t);
+    rows.push_back(at::matmul(state, queries.select(1, t).transpose(1, 2)).squeeze(-1));
+  }
+  return {(at::stack(rows, 1) + D * wide_u).to(u.scalar_type()), state};
+}
+
 Tensor plain_causal_conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   const int64_t channels = x.size(2), width = weight.size(1);
   const Tensor full = at::conv1d(x.transpose(1, 2), weight.unsqueeze(1).to(x.scalar_type()),

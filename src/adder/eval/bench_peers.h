@@ -18,6 +18,13 @@ std::pair<Tensor, Tensor> plain_ssd(const Tensor& x, const Tensor& dt, const Ten
                                     const Tensor& B, const Tensor& C, const Tensor& D,
                                     const Tensor& dt_bias, int64_t chunk);
 
+/// The selective scan of Mamba-1 (mamba-core 1.3), token after token, with one group: u and delta
+/// (batch, length, channels), A (channels, state), B and C (batch, length, 1, state), D and
+/// delta_bias (channels). -> y as u, and the last state (batch, channels, state).
+std::pair<Tensor, Tensor> plain_selective_scan(const Tensor& u, const Tensor& delta,
+                                               const Tensor& A, const Tensor& B, const Tensor& C,
+                                               const Tensor& D, const Tensor& delta_bias);
+
 /// x (batch, length, channels), weight (channels, width), bias (channels); with SiLU.
 Tensor plain_causal_conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias);
 

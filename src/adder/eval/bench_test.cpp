@@ -45,6 +45,19 @@ TEST(Peers, TheScanIsTheSame) {
   expect_same_gradients(y, peer, in);
 }
 
+TEST(Peers, TheSelectiveScanIsTheSame) {
+  at::manual_seed(7);
+  const auto in =
+      leaves({at::randn({2, 40, 6}), at::randn({2, 40, 6}) - 1, -at::rand({6, 5}) * 3 - 0.2,
+              at::randn({2, 40, 1, 5}), at::randn({2, 40, 1, 5}), at::randn({6}), at::randn({6})});
+  const auto [y, state] = nn::selective_scan(in[0], in[1], in[2], in[3], in[4], in[5], std::nullopt,
+                                             in[6], true, std::nullopt, std::nullopt);
+  const auto [peer, peer_state] =
+      plain_selective_scan(in[0], in[1], in[2], in[3], in[4], in[5], in[6]);
+  expect_near(state, peer_state, "state");
+  expect_same_gradients(y, peer, in);
+}
+
 TEST(Peers, OneTokenIsTheSame) {
   at::manual_seed(4);
   const Tensor x = at::randn({2, 1, 3, 8}), dt = at::randn({2, 1, 3}), A = -at::rand({3}) - 0.2;

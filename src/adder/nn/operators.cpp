@@ -39,6 +39,19 @@ std::tuple<Tensor, Tensor> ssd(const Tensor& x, const Tensor& dt, const Tensor& 
                  options.chunk_size, initial_state, seq_idx);
 }
 
+std::tuple<Tensor, Tensor> selective_scan(const Tensor& u, const Tensor& delta, const Tensor& A,
+                                          const Tensor& B, const Tensor& C, const OptionalTensor& D,
+                                          const OptionalTensor& z, const OptionalTensor& delta_bias,
+                                          bool delta_softplus, const OptionalTensor& initial_state,
+                                          const OptionalTensor& seq_idx) {
+  using Op = std::tuple<Tensor, Tensor>(const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                                        const Tensor&, const OptionalTensor&, const OptionalTensor&,
+                                        const OptionalTensor&, bool, const OptionalTensor&,
+                                        const OptionalTensor&);
+  static const auto op = find<Op>("adder::selective_scan");
+  return op.call(u, delta, A, B, C, D, z, delta_bias, delta_softplus, initial_state, seq_idx);
+}
+
 std::tuple<Tensor, Tensor> rms_norm(const Tensor& x, const Tensor& weight, double eps,
                                     const OptionalTensor& residual, bool residual_in_fp32) {
   using Op =

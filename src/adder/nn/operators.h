@@ -29,6 +29,13 @@ std::tuple<Tensor, Tensor> ssd(const Tensor& x, const Tensor& dt, const Tensor& 
                                const OptionalTensor& dt_bias, const SsdOptions& options,
                                const OptionalTensor& initial_state, const OptionalTensor& seq_idx);
 
+/// (y, last_state)
+std::tuple<Tensor, Tensor> selective_scan(const Tensor& u, const Tensor& delta, const Tensor& A,
+                                          const Tensor& B, const Tensor& C, const OptionalTensor& D,
+                                          const OptionalTensor& z, const OptionalTensor& delta_bias,
+                                          bool delta_softplus, const OptionalTensor& initial_state,
+                                          const OptionalTensor& seq_idx);
+
 /// (y, new_residual)
 std::tuple<Tensor, Tensor> rms_norm(const Tensor& x, const Tensor& weight, double eps,
                                     const OptionalTensor& residual, bool residual_in_fp32);

@@ -21,6 +21,13 @@ TORCH_LIBRARY(adder, library) {
       "ssd(Tensor x, Tensor dt, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? z, "
       "Tensor? dt_bias, bool dt_softplus, float dt_min, float dt_max, int chunk_size, "
       "Tensor? initial_state, Tensor? seq_idx) -> (Tensor y, Tensor final_state)");
+  // u(B,L,D), delta(B,L,D), A(D,N), B(B,L,G,N), C(B,L,G,N), D(D), z(B,L,D), delta_bias(D),
+  // initial_state(B,D,N), seq_idx(B,L) i32
+  define_differentiable(
+      library,
+      "selective_scan(Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? z, "
+      "Tensor? delta_bias, bool delta_softplus, Tensor? initial_state, Tensor? seq_idx) -> "
+      "(Tensor y, Tensor last_state)");
   // x(..., D), weight(D), residual(..., D)
   define_differentiable(library,
                         "rms_norm(Tensor x, Tensor weight, float eps, Tensor? residual, "
@@ -47,11 +54,16 @@ TORCH_LIBRARY(adder, library) {
       "ssd_update(Tensor(a!) state, Tensor x, Tensor dt, Tensor A, Tensor B, Tensor C, Tensor? D, "
       "Tensor? z, Tensor? dt_bias, bool dt_softplus, float dt_min, float dt_max, "
       "Tensor? state_indices) -> Tensor");
+  // One token; state(slots,D,N), u(B,D), delta(B,D), A(D,N), B(B,G,N), C(B,G,N)
+  library.def(
+      "selective_scan_update(Tensor(a!) state, Tensor u, Tensor delta, Tensor A, Tensor B, "
+      "Tensor C, Tensor? D, Tensor? z, Tensor? delta_bias, bool delta_softplus, "
+      "Tensor? state_indices) -> Tensor");
 }
 
 TORCH_LIBRARY_IMPL(adder, Autograd, library) {
-  for (const char* name :
-       {"causal_conv1d", "ssd", "rms_norm", "gated_rms_norm", "linear", "linear_cross_entropy"}) {
+  for (const char* name : {"causal_conv1d", "ssd", "selective_scan", "rms_norm", "gated_rms_norm",
+                           "linear", "linear_cross_entropy"}) {
     register_autograd(library, name);
   }
 }

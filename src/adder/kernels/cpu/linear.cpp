@@ -4,6 +4,7 @@
 #include "adder/kernels/cpu/linear.h"
 
 #include "adder/kernels/cpu/rows.h"
+#include "adder/kernels/cpu/sum_each.h"
 
 namespace adder::kernels::ADDER_ISA {
 namespace {
@@ -22,19 +23,6 @@ struct Problem {
   int64_t x_stride, weight_stride, bias_stride, y_stride;
   int64_t rows, outs, depth;
 };
-
-/// sum(v) of four vectors at once, with the same order of additions.
-ADDER_INLINE vf4 sum_each(vf4 a, vf4 b, vf4 c, vf4 d) {
-  const vf4 ab02 = __builtin_shufflevector(a, b, 0, 2, 4, 6);
-  const vf4 ab13 = __builtin_shufflevector(a, b, 1, 3, 5, 7);
-  const vf4 cd02 = __builtin_shufflevector(c, d, 0, 2, 4, 6);
-  const vf4 cd13 = __builtin_shufflevector(c, d, 1, 3, 5, 7);
-  const vf4 first = __builtin_shufflevector(ab02, cd02, 0, 2, 4, 6);
-  const vf4 third = __builtin_shufflevector(ab02, cd02, 1, 3, 5, 7);
-  const vf4 second = __builtin_shufflevector(ab13, cd13, 0, 2, 4, 6);
-  const vf4 fourth = __builtin_shufflevector(ab13, cd13, 1, 3, 5, 7);
-  return (first + third) + (second + fourth);
-}
 
 template <int R, int O>
 ADDER_INLINE void add_products(vf (&sums)[R][O], const vf (&x)[R], const vf (&w)[O]) {
