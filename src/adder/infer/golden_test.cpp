@@ -1,4 +1,5 @@
-// Against Hugging Face transformers: folders that tests/golden/make_mamba2.py made.
+// Against Hugging Face transformers: folders that tests/golden/make_mamba2.py and make_attention.py
+// made.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -12,7 +13,7 @@ namespace {
 class Golden : public testing::TestWithParam<const char*> {
  protected:
   Golden()
-      : folder_(std::string(ADDER_SOURCE_DIR) + "/tests/golden/mamba2-" + GetParam()),
+      : folder_(std::string(ADDER_SOURCE_DIR) + "/tests/golden/" + GetParam()),
         directory_(model::ModelDirectory::open(folder_)),
         model_(directory_.config(), directory_.weights(), pool_),
         golden_(io::read_json_file(folder_ / "golden.json")) {}
@@ -48,8 +49,14 @@ TEST_P(Golden, GreedyTokens) {
   EXPECT_EQ(got, golden_.at("greedy").get<std::vector<int32_t>>());
 }
 
-INSTANTIATE_TEST_SUITE_P(Transformers, Golden, testing::Values("plain", "bias", "limits", "groups"),
-                         [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(Transformers, Golden,
+                         testing::Values("mamba2-plain", "mamba2-bias", "mamba2-limits",
+                                         "mamba2-groups", "attention-llama", "attention-mistral"),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace adder::infer

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "adder/infer/small_tensor.h"
-#include "adder/kernels/causal_conv1d.h"
+#include "adder/infer/carried_conv.h"
+#include "adder/infer/linear.h"
+#include "adder/infer/views.h"
 #include "adder/kernels/gated_rms_norm.h"
-#include "adder/kernels/linear.h"
 #include "adder/kernels/ssd.h"
 #include "adder/model/mamba2_spec.h"
 
@@ -18,48 +18,16 @@ using kernels::View;
 
 constexpr int64_t kConvState = 0, kSsmState = 1;
 
-/// Rows of `width` floats that stand `stride` apart.
-View<2> rows(const float* data, int64_t count, int64_t width, int64_t stride) {
-  return {const_cast<float*>(data), DType::f32, {count, width}, {stride, 1}};
-}
-
-View<1> vector(const SmallTensor& tensor, int64_t size) {
-  return dense<1>(tensor.view_data(), DType::f32, {size});
-}
-
-View<2> matrix(const model::TensorView& tensor) {
-  return dense<2>(tensor.data, tensor.dtype, {tensor.shape[0], tensor.shape[1]});
-}
-
 class Mamba2 final : public Mixer {
  public:
   Mamba2(const model::ModelConfig& config, int64_t layer, const model::Weights& weights)
-      : spec_(static_cast<const model::Mamba2Spec&>(config.mixer(layer))),
-        size_(spec_.sizes(config.d_model)),
-        d_model_(config.d_model),
-        layer_(layer) {
-    const std::string prefix = model::mixer_prefix(layer);
-    const auto small = [&](const char* name) {
-      const auto found = weights.find(prefix + name);
-      return found == weights.end() ? SmallTensor() : SmallTensor(found->second);
-    };
-    in_proj_ = weights.at(prefix + "in_proj.weight");
-    out_proj_ = weights.at(prefix + "out_proj.weight");
-    in_bias_ = small("in_proj.bias");
-    out_bias_ = small("out_proj.bias");
-    conv_weight_ = small("conv1d.weight");
-    conv_bias_ = small("conv1d.bias");
-    dt_bias_ = small("dt_bias");
-    A_log_ = small("A_log");
-    D_ = small("D");
-    norm_ = small("norm.weight");
-    init_states_ = small("init_states");
-  }
+      : Mamba2(config, layer, weights, model::mixer_prefix(layer)) {}
 
   void prefill(const float* x, int64_t length, State& state, float* y, Arena& arena,
                const Parallel& parallel) const override {
     Scratch s = project(x, length, arena, parallel);
-    convolve(s, length, state, arena, parallel);
+    conv_.prefill(rows(conv_input(s), length, size_.conv_dim, size_.in_proj),
+                  state.array(layer_, kConvState), s.xBC, arena, parallel);
     scan(s, length, state, arena, parallel);
     finish(s, length, y, parallel);
   }
@@ -85,13 +53,29 @@ class Mamba2 final : public Mixer {
   }
 
  private:
+  Mamba2(const model::ModelConfig& config, int64_t layer, const model::Weights& weights,
+         const std::string& prefix)
+      : spec_(static_cast<const model::Mamba2Spec&>(config.mixer(layer))),
+        size_(spec_.sizes(config.d_model)),
+        layer_(layer),
+        in_proj_(weights, prefix + "in_proj"),
+        out_proj_(weights, prefix + "out_proj"),
+        conv_(weights, prefix + "conv1d", /*silu=*/true),
+        dt_bias_(weights.at(prefix + "dt_bias")),
+        D_(weights.at(prefix + "D")),
+        norm_(SmallTensor::find(weights, prefix + "norm.weight")),
+        init_states_(SmallTensor::find(weights, prefix + "init_states")) {
+    const SmallTensor A_log(weights.at(prefix + "A_log"));
+    A_.resize(static_cast<std::size_t>(size_.heads));
+    for (std::size_t h = 0; h < A_.size(); ++h) A_[h] = -std::exp(A_log.data()[h]);
+  }
+
   /// What a pass keeps, a row for each token.
   struct Scratch {
     float* projected;  // (rows, in_proj): [z_mlp | x_mlp | z | xBC | dt]
     float* xBC;        // (rows, conv_dim): after the convolution
     float* scanned;    // (rows, d_ssm): output of the scan
     float* gated;      // (rows, d_inner): [mlp | normed]; without a norm the scan writes here
-    float* A;          // (heads)
   };
 
   bool has_norm() const { return norm_.given(); }
@@ -107,38 +91,12 @@ class Mamba2 final : public Mixer {
     s.xBC = arena.take(count * size_.conv_dim);
     s.gated = arena.take(count * size_.d_inner);
     s.scanned = has_norm() ? arena.take(count * size_.d_ssm) : s.gated + size_.d_mlp;
-    s.A = arena.take(size_.heads);
-    for (int64_t h = 0; h < size_.heads; ++h) s.A[h] = -std::exp(A_log_.data()[h]);
-    kernels::linear(rows(x, count, d_model_, d_model_), matrix(in_proj_),
-                    vector(in_bias_, size_.in_proj),
-                    rows(s.projected, count, size_.in_proj, size_.in_proj), parallel);
+    in_proj_.run(rows(x, count, in_proj_.in(), in_proj_.in()),
+                 rows(s.projected, count, size_.in_proj, size_.in_proj), parallel);
     return s;
   }
 
   int64_t scanned_stride() const { return has_norm() ? size_.d_ssm : size_.d_inner; }
-
-  void convolve(const Scratch& s, int64_t length, State& state, Arena& arena,
-                const Parallel& parallel) const {
-    const int64_t taps = spec_.d_conv - 1, width = size_.conv_dim;
-    const Arena::Scope scope(arena);
-    float* kept = arena.take(taps * width);
-    kernels::Conv1dInputs in;
-    in.x = {const_cast<float*>(conv_input(s)),
-            DType::f32,
-            {1, length, width},
-            {length * size_.in_proj, size_.in_proj, 1}};
-    in.weight = dense<2>(conv_weight_.view_data(), DType::f32, {width, spec_.d_conv});
-    in.bias = vector(conv_bias_, width);
-    in.silu = true;
-    kernels::Conv1dOutputs out;
-    out.y = dense<3>(s.xBC, DType::f32, {1, length, width});
-    if (taps > 0) {
-      in.initial_state = dense<3>(state.array(layer_, kConvState), DType::f32, {1, taps, width});
-      out.final_state = dense<3>(kept, DType::f32, {1, taps, width});
-    }
-    kernels::causal_conv1d(in, out, parallel);
-    std::copy_n(kept, taps * width, state.array(layer_, kConvState));
-  }
 
   /// The part of a row of B or C, as (1, length, groups, d_state).
   View<4> groups(const float* data, int64_t length) const {
@@ -153,6 +111,7 @@ class Mamba2 final : public Mixer {
             {1, length, size_.heads, spec_.head_dim},
             {length * stride, stride, spec_.head_dim, 1}};
   }
+  View<1> A() const { return dense<1>(const_cast<float*>(A_.data()), DType::f32, {size_.heads}); }
   View<2> skip() const {
     return dense<2>(D_.view_data(), DType::f32,
                     {size_.heads, spec_.D_has_head_dim ? spec_.head_dim : 1});
@@ -170,7 +129,7 @@ class Mamba2 final : public Mixer {
              DType::f32,
              {1, length, size_.heads},
              {length * size_.in_proj, size_.in_proj, 1}};
-    in.A = dense<1>(s.A, DType::f32, {size_.heads});
+    in.A = A();
     in.B = groups(s.xBC + B_offset(), length);
     in.C = groups(s.xBC + C_offset(), length);
     in.D = skip();
@@ -187,18 +146,9 @@ class Mamba2 final : public Mixer {
   }
 
   void step_row(const Scratch& s, int64_t row, State& state, const Parallel& parallel) const {
-    const int64_t width = size_.conv_dim;
     const int64_t projected = row * size_.in_proj;
-    float* xBC = s.xBC + row * width;
-    kernels::Conv1dUpdate conv;
-    conv.state =
-        dense<3>(state.array(layer_, kConvState), DType::f32, {1, spec_.d_conv - 1, width});
-    conv.x = rows(conv_input(s) + projected, 1, width, width);
-    conv.weight = dense<2>(conv_weight_.view_data(), DType::f32, {width, spec_.d_conv});
-    conv.bias = vector(conv_bias_, width);
-    conv.y = rows(xBC, 1, width, width);
-    conv.silu = true;
-    kernels::causal_conv1d_update(conv, parallel);
+    float* xBC = s.xBC + row * size_.conv_dim;
+    conv_.step(conv_input(s) + projected, state.array(layer_, kConvState), xBC, parallel);
 
     const auto of_heads = [&](const float* data) {
       return dense<3>(const_cast<float*>(data), DType::f32, {1, size_.heads, spec_.head_dim});
@@ -211,7 +161,7 @@ class Mamba2 final : public Mixer {
                          {1, size_.heads, spec_.head_dim, spec_.d_state});
     ssd.x = of_heads(xBC);
     ssd.dt = rows(dt(s) + projected, 1, size_.heads, size_.heads);
-    ssd.A = dense<1>(s.A, DType::f32, {size_.heads});
+    ssd.A = A();
     ssd.B = of_groups(xBC + B_offset());
     ssd.C = of_groups(xBC + C_offset());
     ssd.D = skip();
@@ -243,17 +193,17 @@ class Mamba2 final : public Mixer {
         out[i] = gate[i] / (1 + std::exp(-gate[i])) * gate[size_.d_mlp + i];
       }
     }
-    kernels::linear(rows(s.gated, count, size_.d_inner, size_.d_inner), matrix(out_proj_),
-                    vector(out_bias_, d_model_), rows(y, count, d_model_, d_model_), parallel);
+    out_proj_.run(rows(s.gated, count, size_.d_inner, size_.d_inner),
+                  rows(y, count, out_proj_.out(), out_proj_.out()), parallel);
   }
 
   model::Mamba2Spec spec_;
   model::Mamba2Spec::Sizes size_;
-  int64_t d_model_;
   int64_t layer_;
-  model::TensorView in_proj_, out_proj_;
-  SmallTensor in_bias_, out_bias_, conv_weight_, conv_bias_, dt_bias_, A_log_, D_, norm_,
-      init_states_;
+  Linear in_proj_, out_proj_;
+  CarriedConv conv_;
+  SmallTensor dt_bias_, D_, norm_, init_states_;
+  std::vector<float> A_;  // (heads)
 };
 
 }  // namespace

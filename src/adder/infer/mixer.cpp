@@ -3,7 +3,9 @@
 #include <map>
 
 #include "adder/base/error.h"
+#include "adder/infer/mamba1.h"
 #include "adder/infer/mamba2.h"
+#include "adder/infer/softmax.h"
 
 namespace adder::infer {
 namespace {
@@ -13,7 +15,9 @@ using Maker = std::unique_ptr<Mixer> (*)(const model::ModelConfig&, int64_t, con
 /// Every kind that has a file here: one line each.
 const std::map<std::string_view, Maker>& makers() {
   static const std::map<std::string_view, Maker> table = {
+      {"mamba1", make_mamba1},
       {"mamba2", make_mamba2},
+      {"softmax", make_softmax},
   };
   return table;
 }

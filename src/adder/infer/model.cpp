@@ -4,6 +4,7 @@
 
 #include "adder/base/error.h"
 #include "adder/infer/mixer.h"
+#include "adder/infer/mlp.h"
 #include "adder/infer/small_tensor.h"
 #include "adder/kernels/linear.h"
 #include "adder/kernels/rms_norm.h"
@@ -35,10 +36,14 @@ struct Model::Impl {
     config.check();
     model::check_weights(config, weights, "the model's weights");
     for (int64_t layer = 0; layer < config.n_layer; ++layer) {
-      norms.emplace_back(weights.at("backbone.layers." + std::to_string(layer) + ".norm.weight"));
+      const std::string prefix = model::layer_prefix(layer);
+      norms.emplace_back(weights.at(prefix + "norm.weight"));
       mixers.push_back(make_mixer(config, layer, weights));
+      if (!config.mlp.given()) continue;
+      mlp_norms.emplace_back(weights.at(prefix + "norm2.weight"));
+      mlps.emplace_back(config.mlp, weights, prefix + "mlp.");
     }
-    norms.emplace_back(weights.at("backbone.norm_f.weight"));
+    final_norm = SmallTensor(weights.at("backbone.norm_f.weight"));
     embedding = weights.at("backbone.embeddings.weight");
     head = config.tie_embeddings ? embedding : weights.at("lm_head.weight");
     start = State(config);
@@ -60,32 +65,49 @@ struct Model::Impl {
     }
   }
 
+  /// The residual stream of some rows on its way through the stack, f32 whatever the type of the
+  /// weights (mamba-core 2.5). Arrays of (rows, d_model).
+  struct Stream {
+    int64_t count;
+    float* added;     // what the last branch adds
+    float* normed;    // the norm of the sum
+    float* residual;  // the sum before it
+    float* next;
+    bool empty = true;  // there is no sum before the first branch
+  };
+
+  /// Adds what the last branch gave to the stream and norms the sum.
+  void add_and_norm(Stream& s, const SmallTensor& weight) const {
+    const int64_t width = config.d_model;
+    kernels::RmsNormInputs in;
+    in.x = rows(s.added, s.count, width);
+    in.weight = dense<1>(weight.view_data(), DType::f32, {width});
+    if (!s.empty) in.residual = rows(s.residual, s.count, width);
+    in.eps = config.norm_eps;
+    kernels::rms_norm(in, {rows(s.normed, s.count, width), rows(s.next, s.count, width)}, parallel);
+    std::swap(s.residual, s.next);
+    s.empty = false;
+  }
+
   /// The stack: hidden states after the final norm, (tokens, d_model), in `arena`. `mix(layer, x,
-  /// y)` runs a mixer over all rows. The residual stream is f32 whatever the type of the weights
-  /// (mamba-core 2.5).
+  /// y)` runs a mixer over all rows.
   template <typename Mix>
   float* run(std::span<const int32_t> tokens, Mix&& mix) {
     const auto count = static_cast<int64_t>(tokens.size());
-    const int64_t width = config.d_model, size = count * width;
-    float* added = arena.take(size);  // what the last mixer adds to the stream
-    float* normed = arena.take(size);
-    float* residual = arena.take(size);  // the stream before it
-    float* next = arena.take(size);
-    embed(tokens, added);
-    for (int64_t layer = 0; layer <= config.n_layer; ++layer) {
-      const SmallTensor& norm = norms[static_cast<std::size_t>(layer)];
-      kernels::RmsNormInputs in;
-      in.x = rows(added, count, width);
-      in.weight = dense<1>(norm.view_data(), DType::f32, {width});
-      if (layer > 0) in.residual = rows(residual, count, width);
-      in.eps = config.norm_eps;
-      kernels::rms_norm(in, {rows(normed, count, width), rows(next, count, width)}, parallel);
-      if (layer == config.n_layer) break;
+    const int64_t size = count * config.d_model;
+    Stream s{count, arena.take(size), arena.take(size), arena.take(size), arena.take(size)};
+    embed(tokens, s.added);
+    for (int64_t layer = 0; layer < config.n_layer; ++layer) {
+      const auto i = static_cast<std::size_t>(layer);
       const Arena::Scope scope(arena);
-      mix(layer, normed, added);
-      std::swap(residual, next);
+      add_and_norm(s, norms[i]);
+      mix(layer, s.normed, s.added);
+      if (mlps.empty()) continue;
+      add_and_norm(s, mlp_norms[i]);
+      mlps[i].run(s.normed, count, s.added, arena, parallel);
     }
-    return normed;
+    add_and_norm(s, final_norm);
+    return s.normed;
   }
 
   void project(const float* hidden, int64_t count, float* logits) const {
@@ -112,8 +134,10 @@ struct Model::Impl {
   model::ModelConfig config;
   model::Weights weights;
   const Parallel& parallel;
-  std::vector<SmallTensor> norms;  // one for each layer, then the final one
+  std::vector<SmallTensor> norms, mlp_norms;  // one for each layer; none without MLPs
   std::vector<std::unique_ptr<Mixer>> mixers;
+  std::vector<Mlp> mlps;
+  SmallTensor final_norm;
   model::TensorView embedding, head;
   State start;
   Arena arena;
@@ -140,9 +164,7 @@ int64_t Model::vocab_size() const {
 }
 
 State Model::new_state() const {
-  State state = impl_->start;
-  for (const auto& mixer : impl_->mixers) mixer->start(state);  // learned values may have moved
-  return state;
+  return impl_->start;
 }
 
 void Model::check_state(const State& state) const {

@@ -20,8 +20,8 @@ class Mixer;
 /// outside [0, vocab_size) are kUsage, spans or states of the wrong size kShape.
 class Model {
  public:
-  /// The weights must outlive the model and keep their addresses; their values may change between
-  /// calls (a trainer samples from its own tensors).
+  /// Borrows the weights: they must outlive the model unchanged (a trainer that has moved on makes
+  /// a new model over its tensors, which costs no copy of them).
   Model(const model::ModelConfig& config, const model::Weights& weights, const Parallel& parallel);
   ~Model();
   Model(Model&&) noexcept;

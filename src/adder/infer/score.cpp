@@ -8,21 +8,14 @@
 namespace adder::infer {
 namespace {
 
-double nats(std::span<const float> logits, int32_t target) {
-  const double top = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - top);
-  return top + std::log(sum) - static_cast<double>(logits[static_cast<std::size_t>(target)]);
-}
-
-/// Throws for the first of losses[begin, end) that is not finite.
-void check_losses(const std::vector<double>& losses, int64_t begin, int64_t end) {
-  for (int64_t t = begin; t < end; ++t) {
-    const double loss = losses[static_cast<std::size_t>(t)];
+/// Throws for the first of `losses` that is not finite; they are of the tokens from `first` on.
+void check_losses(std::span<const double> losses, int64_t first) {
+  for (const double loss : losses) {
+    const std::string token = "token " + std::to_string(first++);
     if (std::isfinite(loss)) continue;
     throw Error(ErrorKind::kNumeric,
-                {.what = "the loss of token " + std::to_string(t + 1) + " is not finite",
-                 .where = "token " + std::to_string(t + 1) + " of the text, counted from 0",
+                {.what = "the loss of " + token + " is not finite",
+                 .where = token + " of the text, counted from 0",
                  .why = std::isnan(loss) ? "its logits are not numbers"
                                          : "the model gives that token no chance at all",
                  .next = "the model's weights are damaged: use an earlier checkpoint, or the "
@@ -30,30 +23,14 @@ void check_losses(const std::vector<double>& losses, int64_t begin, int64_t end)
   }
 }
 
-/// Reads ids[begin, end) from a new state and puts the loss of ids[t + 1] at losses[t] for t >=
-/// from.
-void score_window(Model& model, std::span<const int32_t> ids, int64_t begin, int64_t end,
-                  int64_t from, std::vector<double>& losses,
-                  const std::function<void(int64_t)>& progress) {
-  State state = model.new_state();
-  const auto vocab = static_cast<std::size_t>(model.vocab_size());
-  const auto inputs =
-      ids.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
-  model.prefill_each(inputs, state, [&](int64_t first, std::span<const float> tile) {
-    const auto rows = static_cast<int64_t>(tile.size() / vocab);
-    model.parallel().run(rows, 1, [&](int64_t lo, int64_t hi) {
-      for (int64_t row = lo; row < hi; ++row) {
-        const auto t = static_cast<std::size_t>(begin + first + row);
-        if (static_cast<int64_t>(t) < from) continue;
-        losses[t] = nats(tile.subspan(static_cast<std::size_t>(row) * vocab, vocab), ids[t + 1]);
-      }
-    });
-    check_losses(losses, std::max(from, begin + first), begin + first + rows);
-    if (progress) progress(std::max(from, begin + first + rows));
-  });
-}
-
 }  // namespace
+
+double nats(std::span<const float> logits, int32_t target) {
+  const double top = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - top);
+  return top + std::log(sum) - static_cast<double>(logits[static_cast<std::size_t>(target)]);
+}
 
 void ScoreOptions::describe(OptionVisitor& v) {
   v.field("window", window,
@@ -70,26 +47,81 @@ void ScoreOptions::check() const {
   }
 }
 
+TextScorer::TextScorer(Model& model, const ScoreOptions& options, TakeLosses take)
+    : model_(model),
+      window_(options.window),
+      stride_(options.stride == 0 ? options.window : options.stride),
+      take_(std::move(take)),
+      state_(model.new_state()) {
+  options.check();
+}
+
+void TextScorer::read(std::span<const int32_t> ids) {
+  for (const int32_t id : ids) {  // the last one of a text is never read by the model
+    if (id >= 0 && id < model_.vocab_size()) continue;
+    throw Error(ErrorKind::kUsage,
+                {.what = "token " + std::to_string(id) + " is outside the vocabulary"});
+  }
+  ids_.insert(ids_.end(), ids.begin(), ids.end());
+  const std::span<const int32_t> all(ids_);
+  std::size_t used = 0;
+  if (window_ == 0) {
+    if (all.size() > 1) score(all);
+    used = all.empty() ? 0 : all.size() - 1;
+    first_ += static_cast<int64_t>(used);
+  } else {
+    const auto window = static_cast<std::size_t>(window_);
+    const auto stride = static_cast<std::size_t>(stride_);
+    for (; all.size() - used > window; used += stride, first_ += stride_) {
+      state_ = model_.new_state();
+      score(all.subspan(used, window + 1));
+    }
+  }
+  ids_.erase(ids_.begin(), ids_.begin() + static_cast<std::ptrdiff_t>(used));
+}
+
+void TextScorer::finish() {
+  const auto targets = first_ + static_cast<int64_t>(ids_.size()) - 1;
+  state_ = model_.new_state();
+  if (window_ > 0 && targets > scored_) score(ids_);
+  state_ = model_.new_state();
+  ids_.clear();
+  first_ = scored_ = 0;
+}
+
+/// Reads all `ids` but the last into state_, and gives away the losses of their successors that are
+/// not yet scored. `ids` begin at first_.
+void TextScorer::score(std::span<const int32_t> ids) {
+  const auto vocab = static_cast<std::size_t>(model_.vocab_size());
+  model_.prefill_each(
+      ids.first(ids.size() - 1), state_, [&](int64_t first, std::span<const float> tile) {
+        const auto rows = static_cast<int64_t>(tile.size() / vocab);
+        const int64_t skip = std::clamp<int64_t>(scored_ - first_ - first, 0, rows);
+        losses_.resize(static_cast<std::size_t>(rows - skip));
+        model_.parallel().run(rows - skip, 1, [&](int64_t lo, int64_t hi) {
+          for (int64_t i = lo; i < hi; ++i) {
+            const auto row = static_cast<std::size_t>(skip + i);
+            losses_[static_cast<std::size_t>(i)] = nats(
+                tile.subspan(row * vocab, vocab), ids[static_cast<std::size_t>(first) + row + 1]);
+          }
+        });
+        if (losses_.empty()) return;
+        check_losses(losses_, scored_ + 1);
+        take_(losses_);
+        scored_ += rows - skip;
+      });
+}
+
 std::vector<double> token_losses(Model& model, std::span<const int32_t> ids,
                                  const ScoreOptions& options,
                                  const std::function<void(int64_t)>& progress) {
-  options.check();
-  if (ids.size() < 2) return {};
-  const auto targets = static_cast<int64_t>(ids.size()) - 1;
-  const int32_t last = ids.back();  // never read, so not checked by the model
-  if (last < 0 || last >= model.vocab_size()) {
-    throw Error(ErrorKind::kUsage,
-                {.what = "token " + std::to_string(last) + " is outside the vocabulary"});
-  }
-  std::vector<double> losses(ids.size() - 1);
-  const int64_t window = options.window == 0 ? targets : options.window;
-  const int64_t stride = options.stride == 0 ? window : options.stride;
-  int64_t scored = 0;
-  for (int64_t begin = 0; scored < targets; begin += stride) {
-    const int64_t end = std::min(begin + window, targets);
-    score_window(model, ids, begin, end, scored, losses, progress);
-    scored = end;
-  }
+  std::vector<double> losses;
+  TextScorer scorer(model, options, [&](std::span<const double> tile) {
+    losses.insert(losses.end(), tile.begin(), tile.end());
+    if (progress) progress(static_cast<int64_t>(losses.size()));
+  });
+  scorer.read(ids);
+  scorer.finish();
   return losses;
 }
 

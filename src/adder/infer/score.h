@@ -20,9 +20,41 @@ struct ScoreOptions {
   void check() const;
 };
 
-/// Nats of ids[1], ids[2], ...: -log softmax(logits)[id], the sum of exponentials in double.
-/// ids.size() - 1 values. Throws kNumeric naming the first token whose loss is not finite.
-/// `progress` is told how many are done, tile by tile.
+/// -log softmax(logits)[target] in nats, the sum of exponentials in double.
+double nats(std::span<const float> logits, int32_t target);
+
+/// Scores texts that come in pieces: neither the text nor its losses exist whole. Memory is that of
+/// one piece, and of a window.
+class TextScorer {
+ public:
+  /// Gets the nats of each token but the first of a text, in order, tile by tile.
+  using TakeLosses = std::function<void(std::span<const double>)>;
+
+  /// `model` must outlive this.
+  TextScorer(Model& model, const ScoreOptions& options, TakeLosses take);
+
+  /// The next tokens of the text, any number. Throws kUsage for an id outside the vocabulary, and
+  /// kNumeric naming the first token whose loss is not finite.
+  void read(std::span<const int32_t> ids);
+  /// The text ends: what waited for the rest of a window is scored. The next read() begins another
+  /// text with an empty state.
+  void finish();
+
+ private:
+  void score(std::span<const int32_t> ids);
+
+  Model& model_;
+  int64_t window_, stride_;
+  TakeLosses take_;
+  State state_;
+  std::vector<int32_t> ids_;    // those of the text from first_ on that will be needed again
+  int64_t first_ = 0;           // position of ids_[0] in the text
+  int64_t scored_ = 0;          // targets whose loss was given away
+  std::vector<double> losses_;  // of one tile
+};
+
+/// Nats of ids[1], ids[2], ...: ids.size() - 1 values. Errors as TextScorer's. `progress` is told
+/// how many are done, tile by tile.
 std::vector<double> token_losses(Model& model, std::span<const int32_t> ids,
                                  const ScoreOptions& options = {},
                                  const std::function<void(int64_t done)>& progress = {});

@@ -27,7 +27,7 @@ class TokenLosses : public testing::Test {
   double expected(std::size_t begin, std::size_t t) const {
     const std::vector<int32_t> context(ids_.begin() + static_cast<std::ptrdiff_t>(begin),
                                        ids_.begin() + static_cast<std::ptrdiff_t>(t));
-    return naive_loss(NaiveMamba2(source_).logits(context).back(), ids_[t]);
+    return naive_loss(NaiveModel(source_).logits(context).back(), ids_[t]);
   }
 
   const ThreadPool pool_{2};
@@ -42,7 +42,7 @@ TEST_F(TokenLosses, OfEveryOptionSetAgreeWithPlainLoops) {
     Model model(source.config, source.weights, pool_);
     const auto ids = random_ids(100, source.config.vocab_size, 3);
     const auto losses = token_losses(model, ids);
-    const Rows logits = NaiveMamba2(source).logits(ids);
+    const Rows logits = NaiveModel(source).logits(ids);
     ASSERT_EQ(losses.size(), 99u);
     for (std::size_t t = 0; t < losses.size(); ++t) {
       ASSERT_NEAR(losses[t], naive_loss(logits[t], ids[t + 1]), 1e-4) << t;

@@ -10,8 +10,14 @@ Session::Session(Model& model, const text::Tokenizer& tokenizer, std::vector<int
 
 Generation Session::turn(std::string_view text, const GenerateOptions& options,
                          const OnToken& on_token) {
+  const std::vector<int32_t> added =
+      ids_.empty() ? text::encode_beginning(tokenizer_, text) : tokenizer_.encode(text);
+  return turn(std::span(added), options, on_token);
+}
+
+Generation Session::turn(std::span<const int32_t> added, const GenerateOptions& options,
+                         const OnToken& on_token) {
   options.check();
-  const std::vector<int32_t> added = tokenizer_.encode(text);
   Snapshot snapshot{state_, ids_.size()};
   ids_.insert(ids_.end(), added.begin(), added.end());
   const std::span<const int32_t> all(ids_);

@@ -15,9 +15,13 @@ class Session {
   /// Both must outlive this. `eos`: see Generator.
   Session(Model& model, const text::Tokenizer& tokenizer, std::vector<int32_t> eos = {});
 
-  /// Reads `text` and answers. Throws kUsage when there is nothing to read: an empty text at the
-  /// very beginning.
+  /// Reads `text` (after the tokenizer's bos at the very beginning) and answers. Throws kUsage when
+  /// there is nothing to read.
   Generation turn(std::string_view text, const GenerateOptions& options,
+                  const OnToken& on_token = {});
+
+  /// The same with the tokens of the text.
+  Generation turn(std::span<const int32_t> added, const GenerateOptions& options,
                   const OnToken& on_token = {});
 
   /// Takes the last turn back; false when there is none. The last kUndoDepth turns are kept.

@@ -16,4 +16,9 @@ SmallTensor::SmallTensor(const model::TensorView& tensor) {
   data_ = copy_.data();
 }
 
+SmallTensor SmallTensor::find(const model::Weights& weights, const std::string& name) {
+  const auto found = weights.find(name);
+  return found == weights.end() ? SmallTensor() : SmallTensor(found->second);
+}
+
 }  // namespace adder::infer

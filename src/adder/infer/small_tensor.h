@@ -1,17 +1,20 @@
 // Norm weights, biases, decays: small tensors that kernels take as f32.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "adder/model/directory.h"
 
 namespace adder::infer {
 
-/// Borrowed where it is f32 already (a trainer's values stay in sight), else copied once.
+/// Borrowed where it is f32 already, else copied once.
 class SmallTensor {
  public:
   SmallTensor() = default;  // not given
   explicit SmallTensor(const model::TensorView& tensor);
+  /// The tensor of that name, or none.
+  static SmallTensor find(const model::Weights& weights, const std::string& name);
   SmallTensor(const SmallTensor&) = delete;
   SmallTensor& operator=(const SmallTensor&) = delete;
   SmallTensor(SmallTensor&&) = default;

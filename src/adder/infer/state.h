@@ -1,9 +1,8 @@
-// The recurrent state of one sequence: every array its model's mixers describe, in one block of
-// memory. A copy is a snapshot; restoring is assignment.
+// The recurrent state of one sequence: every array its model's mixers describe. A copy is a
+// snapshot; restoring is assignment.
 #pragma once
 
 #include <cstddef>
-#include <span>
 #include <vector>
 
 #include "adder/model/config.h"
@@ -13,28 +12,47 @@ namespace adder::infer {
 class State {
  public:
   State() = default;
-  /// All zeros: nothing has been read. (Models with learnable initial states fill them in:
-  /// Model::new_state.) Throws kUnsupported for states that grow with the text.
+  /// Nothing has been read: arrays of fixed size are zeros, those that grow have no rows. (Models
+  /// with learnable initial states fill them in: Model::new_state.) Throws kUnsupported for states
+  /// that are not f32.
   explicit State(const model::ModelConfig& config);
 
-  /// Array `index` of `layer`, in the order of MixerSpec::states().
-  float* array(int64_t layer, int64_t index) { return data_.data() + offset(layer, index); }
+  /// Array `index` of `layer`, in the order of MixerSpec::states(). Of one that grows: its first
+  /// row held.
+  float* array(int64_t layer, int64_t index);
   const float* array(int64_t layer, int64_t index) const {
-    return data_.data() + offset(layer, index);
+    return const_cast<State*>(this)->array(layer, index);
   }
+
+  /// Of an array that grows, how many rows it holds: the last ones of those appended. Where the
+  /// spec keeps all, all; where it keeps `most`, at least that many (once there were), and at most
+  /// 2 most or most + the rows last appended. 0 for an array of fixed size.
+  int64_t rows(int64_t layer, int64_t index) const;
+  /// Makes room for `count` more rows, to be written by the caller, and returns the first of them.
+  /// Pointers into this array are invalid then. Costs O(1) a row on average.
+  float* append(int64_t layer, int64_t index, int64_t count);
+  /// The last `count` rows. Throws kInternal when it holds less.
+  const float* last_rows(int64_t layer, int64_t index, int64_t count) const;
 
   int64_t tokens = 0;  // how many the state has read
-  std::size_t bytes() const { return data_.size() * sizeof(float); }
-  /// Has the other the same arrays?
-  bool same_layout(const State& other) const { return offsets_ == other.offsets_; }
+  std::size_t bytes() const;
+  /// Has the other the same arrays, whatever their lengths?
+  bool same_layout(const State& other) const { return arrays_ == other.arrays_; }
 
  private:
-  std::size_t offset(int64_t layer, int64_t index) const {
-    return offsets_[static_cast<std::size_t>(layer)][static_cast<std::size_t>(index)];
+  struct Array {
+    std::size_t place = 0;  // in fixed_ where it begins, or the number of its block in growing_
+    int64_t width = 0;      // floats of a row of one that grows; 0: it does not
+    int64_t most = 0;       // rows of it to keep; 0: all
+    bool operator==(const Array&) const = default;
+  };
+  const Array& at(int64_t layer, int64_t index) const {
+    return arrays_[static_cast<std::size_t>(layer)][static_cast<std::size_t>(index)];
   }
 
-  std::vector<float> data_;
-  std::vector<std::vector<std::size_t>> offsets_;  // [layer][index], the end in a last row
+  std::vector<std::vector<Array>> arrays_;  // [layer][index]
+  std::vector<float> fixed_;
+  std::vector<std::vector<float>> growing_;
 };
 
 }  // namespace adder::infer

@@ -13,15 +13,22 @@ namespace {
 constexpr const char* kFormatName = "adder-state";
 constexpr const char* kVersion = "1";
 
-/// Calls visit(name, layer, index, shape) for every array of the model's state.
+/// Calls visit(name, layer, index, spec) for every array of the model's state.
 template <typename Visit>
 void for_each_array(const model::ModelConfig& config, Visit&& visit) {
   for (int64_t layer = 0; layer < config.n_layer; ++layer) {
     int64_t index = 0;
     for (const model::StateSpec& spec : config.mixer(layer).states(config.place(layer))) {
-      visit("layers." + std::to_string(layer) + "." + spec.name, layer, index++, spec.shape);
+      visit("layers." + std::to_string(layer) + "." + spec.name, layer, index++, spec);
     }
   }
+}
+
+/// The shape of an array after `tokens`: of one that grows, the rows that the spec keeps.
+model::Shape shape_after(const model::StateSpec& spec, int64_t tokens) {
+  model::Shape shape = spec.shape;
+  if (spec.grows) shape[0] = shape[0] > 0 ? std::min(shape[0], tokens) : tokens;
+  return shape;
 }
 
 [[noreturn]] void not_a_state(const std::filesystem::path& file, std::string why) {
@@ -48,14 +55,14 @@ const io::TensorInfo& tensor(const io::SafetensorsFile& file, const std::string&
   return *info;
 }
 
-int64_t tokens_read(const io::SafetensorsFile& file, std::size_t ids) {
+int64_t tokens_read(const io::SafetensorsFile& file, int64_t ids) {
   const auto found = file.metadata().find("tokens");
   int64_t tokens = -1;
   if (found != file.metadata().end() && found->second.size() < 19 && !found->second.empty() &&
       found->second.find_first_not_of("0123456789") == std::string::npos) {
     tokens = std::stoll(found->second);
   }
-  if (tokens < 0 || tokens > static_cast<int64_t>(ids)) {
+  if (tokens < 0 || tokens > ids) {
     not_a_state(file.path(), "its number of tokens is wrong");
   }
   return tokens;
@@ -69,10 +76,13 @@ void save_state(const std::filesystem::path& file, const State& state,
   model.check_state(state);
   std::vector<io::TensorInfo> tensors;
   for_each_array(model.config(),
-                 [&](std::string name, int64_t layer, int64_t index, const model::Shape& shape) {
+                 [&](std::string name, int64_t layer, int64_t index, const model::StateSpec& spec) {
+                   model::Shape shape = shape_after(spec, state.tokens);
                    const auto count = static_cast<std::size_t>(model::element_count(shape));
-                   tensors.push_back({std::move(name), DType::f32, shape,
-                                      std::as_bytes(std::span(state.array(layer, index), count))});
+                   const float* data = spec.grows ? state.last_rows(layer, index, shape[0])
+                                                  : state.array(layer, index);
+                   tensors.push_back({std::move(name), DType::f32, std::move(shape),
+                                      std::as_bytes(std::span(data, count))});
                  });
   tensors.push_back(
       {"ids", DType::i32, {static_cast<int64_t>(ids.size())}, std::as_bytes(std::span(ids))});
@@ -96,19 +106,26 @@ SavedState load_state(const std::filesystem::path& path, const Model& model,
   check_metadata(file, "tokenizer", tokenizer_hash, "tokenizer");
 
   SavedState saved{model.new_state(), {}};
+  const io::TensorInfo& ids = tensor(file, "ids", DType::i32);
+  const int64_t tokens = tokens_read(file, ids.elements());
   for_each_array(model.config(), [&](const std::string& name, int64_t layer, int64_t index,
-                                     const model::Shape& shape) {
-    const io::TensorInfo& info = tensor(file, name, DType::f32);
-    if (info.shape != shape) not_a_state(path, "'" + name + "' has the wrong shape");
+                                     const model::StateSpec& spec) {
+    const model::Shape shape = shape_after(spec, tokens);
+    // The file holds as many bytes as the tensor says: nothing larger than the file is allocated.
+    if (tensor(file, name, DType::f32).shape != shape) {
+      not_a_state(path, "'" + name + "' has the wrong shape");
+    }
+    float* data =
+        spec.grows ? saved.state.append(layer, index, shape[0]) : saved.state.array(layer, index);
     const auto count = static_cast<std::size_t>(model::element_count(shape));
-    file.read(name, std::as_writable_bytes(std::span(saved.state.array(layer, index), count)));
+    file.read(name, std::as_writable_bytes(std::span(data, count)));
   });
-  saved.ids.resize(static_cast<std::size_t>(tensor(file, "ids", DType::i32).elements()));
+  saved.ids.resize(static_cast<std::size_t>(ids.elements()));
   file.read("ids", std::as_writable_bytes(std::span(saved.ids)));
   const bool known = std::all_of(saved.ids.begin(), saved.ids.end(),
                                  [&](int32_t id) { return id >= 0 && id < model.vocab_size(); });
   if (!known) not_a_state(path, "it holds tokens outside the vocabulary");
-  saved.state.tokens = tokens_read(file, saved.ids.size());
+  saved.state.tokens = tokens;
   return saved;
 }
 

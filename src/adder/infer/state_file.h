@@ -1,5 +1,6 @@
-// A state in a file: one safetensors file with every state array ("layers.3.ssm"), the token ids,
-// and a fingerprint of the model and tokenizer that made it.
+// A state in a file: one safetensors file with every state array ("layers.3.ssm"; of those that
+// grow the rows that the spec keeps), the token ids, and a fingerprint of the model and tokenizer
+// that made it.
 #pragma once
 
 #include <filesystem>

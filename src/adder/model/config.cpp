@@ -16,6 +16,7 @@ void ModelConfig::describe(OptionVisitor& v) {
   v.field("residual_in_fp32", residual_in_fp32, "keep the residual stream in fp32");
   v.field("tie_embeddings", tie_embeddings, "the head shares the embedding's weights");
   v.field("embedding_std", embedding_std, "the embedding starts normal with this deviation");
+  v.group("mlp", mlp);
   mixers.describe(v);
 }
 
@@ -26,6 +27,11 @@ void ModelConfig::check() const {
   require_number("norm_eps", norm_eps, 0, 1);
   require_number("embedding_std", embedding_std, 0, 1e6);
   if (layers.empty()) fail_option("layers", "[]", "it must name at least one mixer");
+  if (static_cast<int64_t>(layers.size()) > n_layer) {
+    fail_option("layers", std::to_string(layers.size()) + " names",
+                "there are n_layer = " + std::to_string(n_layer) + " layers");
+  }
+  mlp.check();
   for (const std::string& kind : layers) mixers.at(kind).check(place(0));
 }
 
@@ -33,8 +39,11 @@ const MixerSpec& ModelConfig::mixer(int64_t layer) const {
   return mixers.at(layers[static_cast<std::size_t>(layer) % layers.size()]);
 }
 
+std::string layer_prefix(int64_t layer) {
+  return "backbone.layers." + std::to_string(layer) + ".";
+}
 std::string mixer_prefix(int64_t layer) {
-  return "backbone.layers." + std::to_string(layer) + ".mixer.";
+  return layer_prefix(layer) + "mixer.";
 }
 
 std::vector<TensorSpec> tensor_specs(const ModelConfig& config) {
@@ -51,11 +60,17 @@ std::vector<TensorSpec> tensor_specs(const ModelConfig& config) {
                    true,
                    false});
   for (int64_t layer = 0; layer < config.n_layer; ++layer) {
-    specs.push_back(norm("backbone.layers." + std::to_string(layer) + ".norm.weight"));
-    for (TensorSpec& tensor : config.mixer(layer).tensors(config.place(layer))) {
-      tensor.name.insert(0, mixer_prefix(layer));
-      specs.push_back(std::move(tensor));
-    }
+    const auto add = [&](std::vector<TensorSpec> tensors, const std::string& prefix) {
+      for (TensorSpec& tensor : tensors) {
+        tensor.name.insert(0, prefix);
+        specs.push_back(std::move(tensor));
+      }
+    };
+    specs.push_back(norm(layer_prefix(layer) + "norm.weight"));
+    add(config.mixer(layer).tensors(config.place(layer)), mixer_prefix(layer));
+    if (!config.mlp.given()) continue;
+    specs.push_back(norm(layer_prefix(layer) + "norm2.weight"));
+    add(config.mlp.tensors(config.place(layer)), layer_prefix(layer) + "mlp.");
   }
   specs.push_back(norm("backbone.norm_f.weight"));
   if (!config.tie_embeddings) {
@@ -77,6 +92,7 @@ double forward_flops(const ModelConfig& config, int64_t length) {
   double flops = 2.0 * static_cast<double>(config.d_model) * static_cast<double>(config.vocab_size);
   for (int64_t layer = 0; layer < config.n_layer; ++layer) {
     flops += config.mixer(layer).forward_flops(config.place(layer), length);
+    flops += config.mlp.forward_flops(config.d_model);
   }
   return flops;
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "adder/model/mixer_spec.h"
+#include "adder/model/mlp_spec.h"
 
 namespace adder::model {
 
@@ -17,21 +18,25 @@ struct ModelConfig {
   bool residual_in_fp32 = true;
   bool tie_embeddings = true;
   double embedding_std = 0.02;
+  MlpSpec mlp;      // of every layer
   MixerSet mixers;  // the options of each kind; only those that `layers` names matter
 
   void describe(OptionVisitor& visitor);
   /// Throws kConfig: sizes that are not positive, unknown mixers, options that do not fit.
   void check() const;
 
-  LayerPlace place(int64_t layer) const { return {d_model, layer, n_layer}; }
+  LayerPlace place(int64_t layer) const { return {d_model, layer, n_layer, mlp.given() ? 2 : 1}; }
   const MixerSpec& mixer(int64_t layer) const;
 };
 
-/// Every parameter in the order of the forward pass, with the names of Hugging Face's mamba2
-/// layout: backbone.embeddings.weight, backbone.layers.I.norm.weight, backbone.layers.I.mixer.*,
-/// backbone.norm_f.weight and, untied, lm_head.weight.
+/// Every parameter in the order of the forward pass, with the names of Hugging Face's mamba and
+/// mamba2 layouts: backbone.embeddings.weight, backbone.layers.I.norm.weight,
+/// backbone.layers.I.mixer.*, backbone.norm_f.weight and, untied, lm_head.weight; and with the
+/// Mamba authors' names of an MLP: backbone.layers.I.norm2.weight, backbone.layers.I.mlp.*.
 std::vector<TensorSpec> tensor_specs(const ModelConfig& config);
 
+/// "backbone.layers.3."
+std::string layer_prefix(int64_t layer);
 /// "backbone.layers.3.mixer."
 std::string mixer_prefix(int64_t layer);
 

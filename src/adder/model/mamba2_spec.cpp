@@ -11,12 +11,6 @@ namespace {
 const std::vector<std::string> kGatedNorms = {"after", "before", "none"};
 const std::vector<std::string> kNormGroups = {"group", "full"};
 
-/// PyTorch's default of a linear or convolution layer: uniform in +-1/sqrt(fan_in).
-Init uniform_fan_in(int64_t fan_in, double scale = 1) {
-  const double bound = scale / std::sqrt(static_cast<double>(fan_in));
-  return {Init::Kind::kUniform, -bound, bound};
-}
-
 }  // namespace
 
 void Mamba2Spec::describe(OptionVisitor& v) {
@@ -95,7 +89,6 @@ void Mamba2Spec::check(const LayerPlace& place) const {
 std::vector<TensorSpec> Mamba2Spec::tensors(const LayerPlace& place) const {
   const Sizes s = sizes(place.d_model);
   const Init zero{}, one{Init::Kind::kConstant, 1};
-  const double depth = 1 / std::sqrt(static_cast<double>(place.n_layer));
   const Init conv_bias_init = uniform_fan_in(d_conv);
   const Init conv_weight_init =
       conv_init > 0 ? Init{Init::Kind::kUniform, -conv_init, conv_init} : conv_bias_init;
@@ -116,7 +109,7 @@ std::vector<TensorSpec> Mamba2Spec::tensors(const LayerPlace& place) const {
   small("D", {D_has_head_dim ? s.d_ssm : s.heads}, one);
   if (gated_norm != "none") small("norm.weight", {s.d_ssm}, one);
   if (learnable_init_states) small("init_states", {s.heads, head_dim, d_state}, zero);
-  matrix("out_proj.weight", place.d_model, s.d_inner, depth);
+  matrix("out_proj.weight", place.d_model, s.d_inner, place.output_scale());
   if (bias) small("out_proj.bias", {place.d_model}, zero);
   return list;
 }

@@ -1,7 +1,11 @@
 #include "adder/model/mixer_spec.h"
 
+#include <cmath>
+
 #include "adder/base/error.h"
+#include "adder/model/mamba1_spec.h"
 #include "adder/model/mamba2_spec.h"
+#include "adder/model/softmax_spec.h"
 
 namespace adder::model {
 namespace {
@@ -9,11 +13,17 @@ namespace {
 /// Every kind that there is, with its defaults: one line each.
 std::vector<std::unique_ptr<MixerSpec>> all_kinds() {
   std::vector<std::unique_ptr<MixerSpec>> kinds;
+  kinds.push_back(std::make_unique<Mamba1Spec>());
   kinds.push_back(std::make_unique<Mamba2Spec>());
+  kinds.push_back(std::make_unique<SoftmaxSpec>());
   return kinds;
 }
 
 }  // namespace
+
+double LayerPlace::output_scale() const {
+  return 1 / std::sqrt(static_cast<double>(branches * n_layer));
+}
 
 MixerSet::MixerSet() {
   for (auto& spec : all_kinds()) {

@@ -18,14 +18,21 @@ struct StateSpec {
   std::string name;  // "conv", "ssm"
   Shape shape;       // without the batch dimension
   DType dtype = DType::f32;
-  bool grows = false;  // its first dimension is the number of tokens seen
+  /// Its first dimension is the number of tokens seen; shape[0] then says how many rows are kept at
+  /// most (the last ones), 0: all.
+  bool grows = false;
 };
 
 /// Where in a model a mixer sits.
 struct LayerPlace {
   int64_t d_model = 0;
-  int64_t layer = 0;    // from 0
-  int64_t n_layer = 1;  // depth of the stack: scales the initialisation of output projections
+  int64_t layer = 0;     // from 0
+  int64_t n_layer = 1;   // depth of the stack
+  int64_t branches = 1;  // what a layer adds to the residual stream: the mixer, or it and an MLP
+
+  /// Factor of the start of what adds to the residual stream, so that its variance does not grow
+  /// with depth (GPT-2, section 2.3; mamba-core 2.5).
+  double output_scale() const;
 };
 
 class MixerSpec {

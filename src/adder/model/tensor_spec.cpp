@@ -63,6 +63,11 @@ int64_t element_count(const Shape& shape) {
   return checked_product(shape, "tensor of shape " + to_string(shape), ErrorKind::kShape);
 }
 
+Init uniform_fan_in(int64_t fan_in, double scale) {
+  const double bound = scale / std::sqrt(static_cast<double>(fan_in));
+  return {Init::Kind::kUniform, -bound, bound};
+}
+
 std::string to_string(const Shape& shape) {
   std::string text = "[";
   for (std::size_t d = 0; d < shape.size(); ++d) {

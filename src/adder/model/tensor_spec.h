@@ -32,6 +32,9 @@ struct Init {
   double a = 0, b = 0, c = 0;
 };
 
+/// PyTorch's default of a linear or convolution layer: uniform in +-scale/sqrt(fan_in).
+Init uniform_fan_in(int64_t fan_in, double scale = 1);
+
 struct TensorSpec {
   std::string name;  // as in the file: "backbone.layers.0.mixer.in_proj.weight"
   Shape shape;

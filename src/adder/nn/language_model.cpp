@@ -7,15 +7,24 @@
 
 namespace adder::nn {
 
-LanguageModel::LanguageModel(const model::ModelConfig& config, uint64_t seed)
+LanguageModel::LanguageModel(const model::ModelConfig& config, uint64_t seed,
+                             const model::LoraOptions& lora)
     : config_(config), parameters_(model::tensor_specs(config), seed) {
+  if (lora.given()) {
+    adapters_.emplace(model::lora_specs(config, lora), seed);
+    parameters_.adapt(*adapters_, lora.scale());
+  }
   for (int64_t layer = 0; layer < config_.n_layer; ++layer) {
-    const std::string prefix = "backbone.layers." + std::to_string(layer) + ".";
-    Block block{
-        parameters_.at(prefix + "norm.weight"), make_mixer(config_, layer, parameters_), {}};
-    for (size_t i = 0; i < parameters_.specs().size(); ++i) {
-      if (parameters_.specs()[i].name.starts_with(prefix))
-        block.parameters.push_back(parameters_.tensors()[i]);
+    const std::string prefix = model::layer_prefix(layer);
+    Block block{parameters_.at(prefix + "norm.weight"),
+                make_mixer(config_, layer, parameters_),
+                parameters_.find(prefix + "norm2.weight"),
+                std::nullopt,
+                {}};
+    if (config_.mlp.given()) block.mlp.emplace(config_.mlp, parameters_, prefix + "mlp.");
+    for (size_t i = 0; i < trained().specs().size(); ++i) {
+      if (trained().specs()[i].name.starts_with(prefix))
+        block.parameters.push_back(trained().tensors()[i]);
     }
     blocks_.push_back(std::move(block));
   }
@@ -33,8 +42,15 @@ Tensor LanguageModel::forward(const Tensor& tokens, Context& context,
     std::tie(hidden, residual) = run_block(blocks_[layer], hidden, residual, context, state);
   }
   const OptionalTensor sum = residual.defined() ? OptionalTensor(residual) : std::nullopt;
-  return std::get<0>(rms_norm(hidden, parameters_.at("backbone.norm_f.weight"), config_.norm_eps,
-                              sum, config_.residual_in_fp32));
+  return add_and_norm(hidden, sum, parameters_.at("backbone.norm_f.weight")).first;
+}
+
+std::pair<Tensor, Tensor> LanguageModel::add_and_norm(const Tensor& x,
+                                                      const OptionalTensor& residual,
+                                                      const Tensor& weight) const {
+  const auto [normed, sum] =
+      rms_norm(x, weight, config_.norm_eps, residual, config_.residual_in_fp32);
+  return {normed, sum};
 }
 
 std::pair<Tensor, Tensor> LanguageModel::run_block(const Block& block, const Tensor& hidden,
@@ -43,9 +59,13 @@ std::pair<Tensor, Tensor> LanguageModel::run_block(const Block& block, const Ten
   const auto segment = [this, &block, carried](const std::vector<Tensor>& in,
                                                Context& context) -> std::vector<Tensor> {
     const OptionalTensor sum = in.size() > 1 ? OptionalTensor(in[1]) : std::nullopt;
-    const auto [normed, new_residual] =
-        rms_norm(in[0], block.norm_weight, config_.norm_eps, sum, config_.residual_in_fp32);
-    return {block.mixer->forward(normed, context, carried), new_residual};
+    auto [normed, residual] = add_and_norm(in[0], sum, block.norm_weight);
+    Tensor added = block.mixer->forward(normed, context, carried);
+    if (block.mlp) {
+      std::tie(normed, residual) = add_and_norm(added, residual, *block.mlp_norm_weight);
+      added = block.mlp->forward(normed);
+    }
+    return {added, residual};
   };
   std::vector<Tensor> inputs = {hidden};
   if (residual.defined()) inputs.push_back(residual);

@@ -3,18 +3,23 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "adder/model/lora.h"
 #include "adder/nn/context.h"
 #include "adder/nn/mixer.h"
+#include "adder/nn/mlp.h"
 #include "adder/nn/parameters.h"
 
 namespace adder::nn {
 
 class LanguageModel {
  public:
-  /// Parameters are made and initialised from `seed`.
-  LanguageModel(const model::ModelConfig& config, uint64_t seed);
+  /// Parameters are made and initialised from `seed`; with `lora.rank` also adapters, which alone
+  /// are trained then.
+  LanguageModel(const model::ModelConfig& config, uint64_t seed,
+                const model::LoraOptions& lora = {});
 
   /// tokens (batch, length) i32 or i64 -> hidden (batch, length, d_model), after the final norm, in
   /// the context's compute type. `carried`: one State a layer (empty: nothing read yet), replaced;
@@ -37,21 +42,31 @@ class LanguageModel {
   const model::ModelConfig& config() const { return config_; }
   Parameters& parameters() { return parameters_; }
   const Parameters& parameters() const { return parameters_; }
+  /// What an optimiser changes: the adapters where there are some, else all parameters.
+  Parameters& trained() { return adapters_ ? *adapters_ : parameters_; }
+  const Parameters& trained() const { return adapters_ ? *adapters_ : parameters_; }
 
  private:
   struct Block {
     Tensor norm_weight;
     std::unique_ptr<Mixer> mixer;
-    std::vector<Tensor> parameters;  // norm and mixer, for recomputation
+    std::optional<Tensor> mlp_norm_weight;
+    std::optional<Mlp> mlp;
+    std::vector<Tensor> parameters;  // those of the block that are trained, for recomputation
   };
-  /// (hidden, residual) -> (mixer(norm(hidden + residual)), hidden + residual)
+  /// (hidden, residual) -> (mixer(norm(hidden + residual)), hidden + residual), and the same once
+  /// more with the MLP where there is one.
   std::pair<Tensor, Tensor> run_block(const Block& block, const Tensor& hidden,
                                       const Tensor& residual, Context& context,
                                       State* carried) const;
+  /// norm(x + residual) and x + residual; `residual` may be nothing.
+  std::pair<Tensor, Tensor> add_and_norm(const Tensor& x, const std::optional<Tensor>& residual,
+                                         const Tensor& weight) const;
   const Tensor& head() const;
 
   model::ModelConfig config_;
   Parameters parameters_;
+  std::optional<Parameters> adapters_;
   std::vector<Block> blocks_;
 };
 

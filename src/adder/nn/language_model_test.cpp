@@ -7,40 +7,57 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "adder/base/error.h"
-#include "adder/model/mamba2_spec.h"
 
 namespace adder::nn {
 namespace {
 
-model::ModelConfig small_config() {
-  model::ModelConfig config;
-  config.vocab_size = 19;
-  config.d_model = 24;
-  config.n_layer = 2;
-  auto& mamba2 = static_cast<model::Mamba2Spec&>(config.mixers.at("mamba2"));
-  mamba2.d_state = 16;
-  mamba2.head_dim = 8;
-  mamba2.n_groups = 2;
-  mamba2.chunk_size = 8;
-  return config;
-}
+/// Option sets by name; every option of mamba-core 2.1, 2.2 and 2.5 that a mixer reads is away from
+/// its default in at least one.
+const std::map<std::string, std::vector<std::string>> kOptionSets = {
+    {"plain", {}},
+    {"part_ssm", {"mamba2.d_ssm=32", "mamba2.bias=true"}},
+    {"norm_before",
+     {"mamba2.gated_norm=before", "mamba2.norm_group=full", "mamba2.D_has_head_dim=true"}},
+    {"no_norm", {"mamba2.gated_norm=none", "mamba2.conv_bias=false", "mamba2.d_conv=3"}},
+    {"init_states",
+     {"mamba2.learnable_init_states=true", "mamba2.n_groups=1", "tie_embeddings=false"}},
+    {"limits", {"mamba2.dt_limit_min=0.01", "mamba2.dt_limit_max=0.05", "residual_in_fp32=false"}},
+    {"mamba1", {"layers=mamba1"}},
+    {"mamba1_bias",
+     {"layers=mamba1", "mamba1.bias=true", "mamba1.conv_bias=false", "mlp.kind=gelu",
+      "mlp.bias=true"}},
+    {"mamba1_norms", {"layers=mamba1", "mamba1.norm_BCdt=true", "mamba1.dt_rank=3"}},
+    {"softmax", {"layers=softmax"}},
+    {"softmax_groups",
+     {"layers=softmax", "softmax.n_heads=4", "softmax.n_kv_heads=2", "softmax.qkv_bias=true",
+      "softmax.out_bias=true", "softmax.rotary_dim=4"}},
+    {"softmax_window",
+     {"layers=softmax", "softmax.window=6", "softmax.rotary_interleaved=true",
+      "softmax.rotary_base=100"}},
+    {"softmax_conv", {"layers=softmax", "softmax.d_conv=3", "softmax.d_mlp=10", "softmax.scale=1"}},
+    {"softmax_hybrid",
+     {"layers=mamba2,softmax", "softmax.d_conv=1", "softmax.window=3", "softmax.rotary_dim=0",
+      "softmax.n_kv_heads=1"}},
+    {"hybrid", {"layers=mamba1,mamba2", "mlp.kind=swiglu", "mlp.d_hidden=20"}},
+};
 
-/// One option set a test, by name; every option of mamba-core 2.2 is away from its default in at
-/// least one.
 model::ModelConfig config_named(const std::string& name) {
-  model::ModelConfig config = small_config();
-  auto& m = static_cast<model::Mamba2Spec&>(config.mixers.at("mamba2"));
-  if (name == "mlp") m.d_ssm = 32, m.bias = true;
-  if (name == "norm_before")
-    m.gated_norm = "before", m.norm_group = "full", m.D_has_head_dim = true;
-  if (name == "no_norm") m.gated_norm = "none", m.conv_bias = false, m.d_conv = 3;
-  if (name == "init_states")
-    m.learnable_init_states = true, m.n_groups = 1, config.tie_embeddings = false;
-  if (name == "limits")
-    m.dt_limit_min = 0.01, m.dt_limit_max = 0.05, config.residual_in_fp32 = false;
+  model::ModelConfig config;
+  const auto entries = flatten(config);
+  const auto set = [&](const std::string& option) {
+    const size_t split = option.find('=');
+    set_from_text(find_option(entries, option.substr(0, split)), option.substr(split + 1));
+  };
+  for (const char* option :
+       {"vocab_size=19", "d_model=24", "n_layer=2", "mamba1.d_state=6", "mamba2.d_state=16",
+        "mamba2.head_dim=8", "mamba2.n_groups=2", "mamba2.chunk_size=8", "softmax.head_dim=8"}) {
+    set(option);
+  }
+  for (const std::string& option : kOptionSets.at(name)) set(option);
   return config;
 }
 
@@ -65,11 +82,14 @@ std::pair<double, std::vector<Tensor>> loss_and_gradients(LanguageModel& model, 
           torch::autograd::grad({loss}, model.parameters().tensors(), {}, false, false, true)};
 }
 
-class EveryOptionSet : public testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Mamba2, EveryOptionSet,
-                         testing::Values("plain", "mlp", "norm_before", "no_norm", "init_states",
-                                         "limits"),
-                         [](const auto& info) { return std::string(info.param); });
+class EveryOptionSet : public testing::TestWithParam<std::string> {};
+std::vector<std::string> option_set_names() {
+  std::vector<std::string> names;
+  for (const auto& [name, options] : kOptionSets) names.push_back(name);
+  return names;
+}
+INSTANTIATE_TEST_SUITE_P(Models, EveryOptionSet, testing::ValuesIn(option_set_names()),
+                         [](const auto& info) { return info.param; });
 
 TEST_P(EveryOptionSet, PiecesWithCarriedStateEqualTheWhole) {
   LanguageModel model(config_named(GetParam()), 1);
@@ -131,7 +151,7 @@ TEST_P(EveryOptionSet, PackedDocumentsEqualSeparateOnes) {
   Context packed;
   packed.seq_idx = at::cat(
       {at::zeros({1, 11}, at::kInt), at::ones({1, 1}, at::kInt), at::zeros({1, 18}, at::kInt)}, 1);
-  if (std::string(GetParam()) == "init_states") {
+  if (GetParam() == "init_states") {
     EXPECT_THROW(model.forward(all, packed), Error);  // they would reach the first document alone
     return;
   }

@@ -9,29 +9,23 @@ namespace adder::nn {
 
 Mamba2::Mamba2(const model::Mamba2Spec& spec, const model::LayerPlace& place,
                const Parameters& parameters, const std::string& prefix)
-    : spec_(spec), sizes_(spec.sizes(place.d_model)) {
-  const auto get = [&](const char* name) { return parameters.at(prefix + name); };
-  const auto find = [&](const char* name) {
-    return parameters.has(prefix + name) ? std::optional(get(name)) : std::nullopt;
-  };
-  in_proj_ = get("in_proj.weight");
-  in_bias_ = find("in_proj.bias");
-  conv_weight_ = get("conv1d.weight");
-  conv_bias_ = find("conv1d.bias");
-  A_log_ = get("A_log");
-  D_ = get("D");
-  dt_bias_ = get("dt_bias");
-  norm_weight_ = find("norm.weight");
-  init_states_ = find("init_states");
-  out_proj_ = get("out_proj.weight");
-  out_bias_ = find("out_proj.bias");
-}
+    : spec_(spec),
+      sizes_(spec.sizes(place.d_model)),
+      in_proj_(parameters, prefix + "in_proj"),
+      out_proj_(parameters, prefix + "out_proj"),
+      conv_weight_(parameters.at(prefix + "conv1d.weight")),
+      A_log_(parameters.at(prefix + "A_log")),
+      D_(parameters.at(prefix + "D")),
+      dt_bias_(parameters.at(prefix + "dt_bias")),
+      conv_bias_(parameters.find(prefix + "conv1d.bias")),
+      norm_weight_(parameters.find(prefix + "norm.weight")),
+      init_states_(parameters.find(prefix + "init_states")) {}
 
 Tensor Mamba2::forward(const Tensor& x, Context& context, State* carried) const {
   const int64_t batch = x.size(0), length = x.size(1);
   const int64_t heads = sizes_.heads, groups = spec_.n_groups, state = spec_.d_state;
 
-  const Tensor projected = project(x, in_proj_, in_bias_);  // (batch, length, in_proj rows)
+  const Tensor projected = in_proj_(x);  // (batch, length, in_proj rows)
   const auto parts = projected.split_with_sizes(
       {sizes_.d_mlp, sizes_.d_mlp, sizes_.d_ssm, sizes_.conv_dim, heads}, -1);
   const Tensor &z_mlp = parts[0], &x_mlp = parts[1], &z = parts[2], &xBC = parts[3], &dt = parts[4];
@@ -69,7 +63,7 @@ Tensor Mamba2::forward(const Tensor& x, Context& context, State* carried) const 
 
   Tensor y = norm(scanned.reshape({batch, length, sizes_.d_ssm}), z);
   if (sizes_.d_mlp > 0) y = at::cat({at::silu(z_mlp) * x_mlp, y}, -1);
-  return project(y, out_proj_, out_bias_);
+  return out_proj_(y);
 }
 
 void Mamba2::refuse_packing(const std::optional<Tensor>& seq_idx) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "adder/model/mamba2_spec.h"
+#include "adder/nn/linear.h"
 #include "adder/nn/mixer.h"
 
 namespace adder::nn {
@@ -20,8 +21,9 @@ class Mamba2 final : public Mixer {
 
   model::Mamba2Spec spec_;
   model::Mamba2Spec::Sizes sizes_;
-  Tensor in_proj_, conv_weight_, A_log_, D_, dt_bias_, out_proj_;
-  std::optional<Tensor> in_bias_, conv_bias_, norm_weight_, init_states_, out_bias_;
+  Linear in_proj_, out_proj_;
+  Tensor conv_weight_, A_log_, D_, dt_bias_;
+  std::optional<Tensor> conv_bias_, norm_weight_, init_states_;
 };
 
 }  // namespace adder::nn

@@ -1,7 +1,9 @@
 #include "adder/nn/mixer.h"
 
 #include "adder/base/error.h"
+#include "adder/nn/mamba1.h"
 #include "adder/nn/mamba2.h"
+#include "adder/nn/softmax.h"
 
 namespace adder::nn {
 
@@ -18,7 +20,9 @@ std::unique_ptr<Mixer> make(const model::MixerSpec& spec, const model::LayerPlac
 
 // A line for each kind.
 const std::map<std::string_view, Maker> kMakers = {
+    {"mamba1", &make<model::Mamba1Spec, Mamba1>},
     {"mamba2", &make<model::Mamba2Spec, Mamba2>},
+    {"softmax", &make<model::SoftmaxSpec, Softmax>},
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "adder/base/thread_pool.h"
 #include "adder/train/plan_mixers.h"
@@ -44,6 +45,7 @@ class Parts {
 std::string group_of(const std::string& name) {
   if (name.starts_with("backbone.embeddings")) return "embedding";
   if (name.starts_with("lm_head")) return "head";
+  if (name.find(".mlp.") != std::string::npos) return "MLPs";
   return name.find(".mixer.") != std::string::npos ? "mixers" : "norms";
 }
 
@@ -79,13 +81,43 @@ StackMemory stack_memory(const model::ModelConfig& config, const PlanShape& shap
   return memory;
 }
 
-/// What is held at the moment of most, by category.
+/// What low-rank adapters cost beside the model.
+struct Adapters {
+  double parameters = 0;
+  double kept = 0;  // bytes: x A^T of each linear
+};
+
+Adapters adapters_of(const model::ModelConfig& config, const TrainOptions& options,
+                     const PlanShape& shape) {
+  Adapters adapters;
+  if (!options.lora.given()) return adapters;
+  for (const model::TensorSpec& spec : model::lora_specs(config, options.lora)) {
+    adapters.parameters += static_cast<double>(model::element_count(spec.shape));
+    if (!spec.name.ends_with("lora_A.weight")) continue;
+    adapters.kept += shape.tokens() * static_cast<double>(options.lora.rank * shape.element);
+  }
+  return adapters;
+}
+
+/// Of the head and every linear: each takes two operations a token in a product.
+double matrix_elements(const model::ModelConfig& config) {
+  double elements = static_cast<double>(config.d_model) * static_cast<double>(config.vocab_size);
+  const auto linears = model::linear_names(config);
+  const std::set<std::string> names(linears.begin(), linears.end());
+  for (const model::TensorSpec& spec : model::tensor_specs(config)) {
+    if (!names.contains(spec.name.substr(0, spec.name.rfind('.')))) continue;
+    if (spec.shape.size() == 2) elements += static_cast<double>(model::element_count(spec.shape));
+  }
+  return elements;
+}
+
+/// What is held at the moment of most, by category; `weights` of the model without adapters.
 Parts memory_parts(const model::ModelConfig& config, const TrainOptions& options, double weights) {
   const PlanShape shape = shape_of(options);
   const StackMemory stack = stack_memory(config, shape);
-  MixerMemory all, largest;
+  BlockMemory all, largest;
   for (int64_t layer = 0; layer < config.n_layer; ++layer) {
-    const MixerMemory one = mixer_memory(config, layer, shape);
+    const BlockMemory one = block_memory(config, layer, shape);
     all.kept += one.kept;
     all.weights += one.weights;
     if (one.kept + one.working > largest.kept + largest.working) largest = one;
@@ -96,13 +128,17 @@ Parts memory_parts(const model::ModelConfig& config, const TrainOptions& options
   const double kept = stack.block_inputs + stack.head_kept +
                       (again ? largest.kept + one_normed : all.kept + stack.normed);
 
+  const Adapters adapters = adapters_of(config, options, shape);
+  const double trained = options.lora.given() ? 4 * adapters.parameters : weights;
+
   Parts parts;
   parts.add("weights", weights, "fp32");
-  parts.add("AdamW moments", 2 * weights, "fp32, mean and square");
-  parts.add("gradients", weights, "fp32");
+  parts.add("adapters", 4 * adapters.parameters, "fp32, all that is trained");
+  parts.add("AdamW moments", 2 * trained, "fp32, mean and square");
+  parts.add("gradients", trained, "fp32");
   parts.add("weights in bf16", matrices,
             again ? "of one block at a time" : "kept for the backward");
-  parts.add("activations", kept,
+  parts.add("activations", kept + adapters.kept,
             again ? "inputs of every block, one block whole" : "kept for the backward pass");
   const double block = largest.working + stack.gradients;
   if (block - largest.scan > stack.head_working) {
@@ -112,7 +148,7 @@ Parts memory_parts(const model::ModelConfig& config, const TrainOptions& options
     parts.add("logits", stack.head_working, "a tile of logits, the gradient of the head");
   }
   const double holes = again ? kHolesRecomputed : shape.element == 4 ? kHolesF32 : kHolesBf16;
-  parts.add("allocator", holes * (parts.sum() - 4 * weights),
+  parts.add("allocator", holes * (parts.sum() - weights - 3 * trained),
             "held beyond the tensors, by experience");
   parts.add("program", kProgramBytes, "code of LibTorch and Adder, thread stacks");
   return parts;
@@ -128,9 +164,15 @@ Plan make_plan(const model::ModelConfig& config, const TrainOptions& options) {
     parameters.add(group_of(spec.name), static_cast<double>(model::element_count(spec.shape)));
   }
   plan.parameters = parameters.take();
-  plan.parameter_count = model::parameter_count(config);
+  plan.parameter_count = plan.trained_count = model::parameter_count(config);
   plan.forward_flops = model::forward_flops(config, options.length);
   plan.training_flops = plan.forward_flops * (options.checkpoint_activations ? 4 : 3);
+  if (options.lora.given()) {
+    const double adapters = adapters_of(config, options, shape_of(options)).parameters;
+    plan.trained_count = static_cast<int64_t>(adapters);
+    // No products for the gradients of the model's own matrices.
+    plan.training_flops += 3 * 2 * adapters - 2 * matrix_elements(config);
+  }
   plan.tokens_per_step = static_cast<double>(options.batch_size) *
                          static_cast<double>(options.length) *
                          static_cast<double>(options.accumulation);
@@ -167,6 +209,7 @@ io::Json plan_json(const Plan& plan) {
     return json;
   };
   return {{"parameters", plan.parameter_count},
+          {"trained_parameters", plan.trained_count},
           {"parameters_by_group", list(plan.parameters)},
           {"forward_flops_per_token", plan.forward_flops},
           {"training_flops_per_token", plan.training_flops},
@@ -183,6 +226,10 @@ std::string plan_text(const Plan& plan) {
   for (const PlanPart& part : plan.parameters) {
     out += fmt::format("  {:<20} {:>10}  {:.1f} %\n", part.name, format_short(part.amount),
                        100 * part.amount / static_cast<double>(plan.parameter_count));
+  }
+  if (plan.trained_count != plan.parameter_count) {
+    out += fmt::format("  {:<20} {:>10}  beside these: all that is trained\n", "adapters",
+                       format_short(double(plan.trained_count)));
   }
   out +=
       fmt::format("arithmetic of a token\n  {:<20} {:>10}FLOP\n  {:<20} {:>10}FLOP\n", "forward",

@@ -20,8 +20,10 @@ struct PlanPart {
 struct Plan {
   std::vector<PlanPart> parameters;  // embedding, mixers, norms, head; exact
   int64_t parameter_count = 0;
+  int64_t trained_count = 0;  // the same, or those of the adapters
   double forward_flops = 0;   // for one token
-  double training_flops = 0;  // for one token: three forward passes, four with recomputation
+  double training_flops = 0;  // for one token: three forward passes, four with recomputation; with
+                              // adapters less
   double tokens_per_step = 0, total_tokens = 0;
   std::vector<PlanPart> memory;  // bytes at the moment when most is held
   double peak_bytes = 0;         // their sum: the process's peak resident memory

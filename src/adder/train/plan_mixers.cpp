@@ -1,19 +1,22 @@
 #include "adder/train/plan_mixers.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <string>
 #include <string_view>
 
 #include "adder/base/error.h"
+#include "adder/model/mamba1_spec.h"
 #include "adder/model/mamba2_spec.h"
+#include "adder/model/softmax_spec.h"
 
 namespace adder::train {
 namespace {
 
 /// nn/mamba2.cpp. Kept: the projection (its parts are views, saved by convolution, scan and gate),
 /// the convolved channels, the scan's output, and what goes into out_proj.
-MixerMemory mamba2(const model::MixerSpec& spec_of_any, const model::LayerPlace& place,
+BlockMemory mamba2(const model::MixerSpec& spec_of_any, const model::LayerPlace& place,
                    const PlanShape& shape) {
   const auto& spec = static_cast<const model::Mamba2Spec&>(spec_of_any);
   const auto s = spec.sizes(place.d_model);
@@ -22,7 +25,7 @@ MixerMemory mamba2(const model::MixerSpec& spec_of_any, const model::LayerPlace&
   const auto d_inner = static_cast<double>(s.d_inner), conv = static_cast<double>(s.conv_dim);
   const auto in_proj = static_cast<double>(s.in_proj), d_model = static_cast<double>(place.d_model);
 
-  MixerMemory memory;
+  BlockMemory memory;
   double channels = in_proj + conv + d_ssm + d_inner;
   if (spec.gated_norm == "none") channels += d_ssm;  // silu(z), a factor
   if (d_mlp > 0) channels += d_mlp + d_ssm;          // silu(z_mlp); y beside its copy in the cat
@@ -51,16 +54,98 @@ MixerMemory mamba2(const model::MixerSpec& spec_of_any, const model::LayerPlace&
   return memory;
 }
 
-using Estimate = MixerMemory (*)(const model::MixerSpec&, const model::LayerPlace&,
+/// nn/mamba1.cpp. Kept: both halves of the projection, the convolved channels, delta, what x_proj
+/// and the scan give.
+BlockMemory mamba1(const model::MixerSpec& spec_of_any, const model::LayerPlace& place,
+                   const PlanShape& shape) {
+  const auto& spec = static_cast<const model::Mamba1Spec&>(spec_of_any);
+  const auto s = spec.sizes(place.d_model);
+  const double tokens = shape.tokens(), e = static_cast<double>(shape.element);
+  const auto inner = static_cast<double>(s.d_inner), x_proj = static_cast<double>(s.x_proj);
+  const auto d_model = static_cast<double>(place.d_model);
+
+  BlockMemory memory;
+  double channels = 5 * inner + x_proj;
+  if (spec.norm_BCdt) channels += 2 * x_proj;  // the normed parts, and the factors of the norm
+  memory.kept = tokens * channels * e;
+  if (shape.element != 4) {
+    memory.weights = e * inner * (3 * d_model + x_proj + static_cast<double>(s.dt_rank));
+  }
+  // The scan is the moment of most: the gradient of y and those of u, delta and z, while
+  // out_proj's input is free again.
+  // Its own memory (kernels/cpu/selective_scan_gradients.h): dB and dC of every block of at least
+  // 64 channels, at most 16 blocks; for each thread the states before a block's tiles of 32 tokens.
+  const double blocks = std::clamp(std::ceil(inner / 64), 1.0, 16.0);
+  const auto states = static_cast<double>(spec.d_state);
+  const double tiles = std::ceil(static_cast<double>(shape.length) / 32);
+  memory.scan = 4 * states *
+                (2 * blocks * tokens + static_cast<double>(shape.threads) * tiles * inner / blocks);
+  memory.working = tokens * e * 3 * inner + memory.scan;
+  return memory;
+}
+
+/// nn/softmax.cpp. Kept: the projection (v is a view of it), the convolved channels, the turned
+/// queries and keys, what attention gives (of each document and, joined, what goes into out_proj)
+/// with the logarithm of each sum, and the mask of a window.
+BlockMemory softmax(const model::MixerSpec& spec_of_any, const model::LayerPlace& place,
+                    const PlanShape& shape) {
+  const auto& spec = static_cast<const model::SoftmaxSpec&>(spec_of_any);
+  const auto s = spec.sizes(place.d_model);
+  const double tokens = shape.tokens(), e = static_cast<double>(shape.element);
+  const auto in_proj = static_cast<double>(s.in_proj), d_inner = static_cast<double>(s.d_inner);
+  const auto q = static_cast<double>(s.q), kv = static_cast<double>(s.kv);
+  const auto qkv = static_cast<double>(s.qkv), d_mlp = static_cast<double>(spec.d_mlp);
+  const auto d_model = static_cast<double>(place.d_model);
+
+  BlockMemory memory;
+  double channels = in_proj + 2 * q;
+  if (spec.d_conv > 0) channels += qkv;
+  if (s.rotary_dim > 0) channels += q + kv;
+  if (d_mlp > 0) channels += d_inner + d_mlp;  // what goes into out_proj; silu of the gate
+  memory.kept = tokens * (channels * e + 4 * static_cast<double>(s.heads));
+  if (spec.window > 0 && spec.window < shape.length) {
+    memory.kept += e * static_cast<double>(shape.length) * static_cast<double>(shape.length);
+  }
+  if (shape.element != 4) memory.weights = e * (in_proj + d_inner) * d_model;
+
+  // The largest of three moments of the backward pass: attention (the gradients of its output, of
+  // each document and joined, and of q, k and v), the rotation (in fp32: both factors' gradients,
+  // their sum, and the gradient before it), the split of the projection (the parts' gradients and
+  // their sum).
+  const double attention = tokens * e * (2 * q + qkv);
+  const double rotation = s.rotary_dim > 0 ? tokens * ((q + kv) * (3 * 4 + e) + kv * e) : 0;
+  const double split = tokens * e * 2 * in_proj;
+  memory.working = std::max({attention, rotation, split});
+  return memory;
+}
+
+/// nn/mlp.cpp, with the norm before it and the sum that the norm keeps.
+BlockMemory mlp(const model::ModelConfig& config, const PlanShape& shape) {
+  if (!config.mlp.given()) return {};
+  const auto d = static_cast<double>(config.d_model), e = static_cast<double>(shape.element);
+  const auto hidden = static_cast<double>(config.mlp.hidden(config.d_model));
+  const bool gated = config.mlp.kind == "swiglu";
+  const double residual = config.residual_in_fp32 ? 4 : e, tokens = shape.tokens();
+  BlockMemory memory;
+  // Gated: both halves, silu of one, the product. Else: before and after gelu.
+  memory.kept = tokens * (d * (2 * e + residual) + (gated ? 4 : 2) * hidden * e);
+  if (shape.element != 4) memory.weights = e * (gated ? 3 : 2) * hidden * d;
+  memory.working = tokens * e * (gated ? 4 : 2) * hidden;
+  return memory;
+}
+
+using Estimate = BlockMemory (*)(const model::MixerSpec&, const model::LayerPlace&,
                                  const PlanShape&);
 // A line for each kind.
 const std::map<std::string_view, Estimate> kEstimates = {
+    {"mamba1", &mamba1},
     {"mamba2", &mamba2},
+    {"softmax", &softmax},
 };
 
 }  // namespace
 
-MixerMemory mixer_memory(const model::ModelConfig& config, int64_t layer, const PlanShape& shape) {
+BlockMemory block_memory(const model::ModelConfig& config, int64_t layer, const PlanShape& shape) {
   const model::MixerSpec& spec = config.mixer(layer);
   const auto found = kEstimates.find(spec.kind());
   if (found == kEstimates.end()) {
@@ -68,7 +153,12 @@ MixerMemory mixer_memory(const model::ModelConfig& config, int64_t layer, const 
                 {.what = "the memory of the mixer '" + std::string(spec.kind()) +
                          "' cannot be planned yet"});
   }
-  return found->second(spec, config.place(layer), shape);
+  BlockMemory block = found->second(spec, config.place(layer), shape);
+  const BlockMemory after = mlp(config, shape);
+  block.kept += after.kept;
+  block.weights += after.weights;
+  block.working = std::max(block.working, after.working);
+  return block;
 }
 
 }  // namespace adder::train

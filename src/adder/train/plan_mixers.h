@@ -1,5 +1,5 @@
-// What a mixer's training forward (nn) keeps and needs, as data: read off nn/NAME.cpp operator by
-// operator, a line in plan_mixers.cpp for each kind.
+// What a block's training forward (nn) keeps and needs, as data: read off nn/NAME.cpp operator by
+// operator, a line in plan_mixers.cpp for each kind of mixer.
 #pragma once
 
 #include <cstdint>
@@ -17,14 +17,15 @@ struct PlanShape {
 };
 
 /// Bytes.
-struct MixerMemory {
-  double kept = 0;     // from forward to backward, beside the mixer's input and output
+struct BlockMemory {
+  double kept = 0;     // from forward to backward, beside the block's input and first norm
   double weights = 0;  // copies of its matrices in the compute type
   double working = 0;  // at the peak of its backward pass, beside what is kept
   double scan = 0;     // of `working`, what the scan's kernels take for themselves
 };
 
-/// Throws kUnsupported for a kind that has no line yet.
-MixerMemory mixer_memory(const model::ModelConfig& config, int64_t layer, const PlanShape& shape);
+/// Of the mixer of `layer` and the MLP after it, if any. Throws kUnsupported for a kind of mixer
+/// that has no line yet.
+BlockMemory block_memory(const model::ModelConfig& config, int64_t layer, const PlanShape& shape);
 
 }  // namespace adder::train

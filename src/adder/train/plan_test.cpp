@@ -58,6 +58,25 @@ TEST(Plan, RecomputationTradesMemoryForArithmetic) {
   EXPECT_DOUBLE_EQ(again.training_flops, 4 * plain.forward_flops);
 }
 
+// mamba-core 2.6 and model/lora.h: adapters of rank 8 on both projections of 8 layers.
+TEST(Plan, OfAdapters) {
+  TrainOptions options;
+  const Plan whole = make_plan(small(), options);
+  options.lora.rank = 8;
+  const Plan plan = make_plan(small(), options);
+  const double in_proj = 2 * 512 + 2 * 128 + 8;  // z, x, B, C, dt
+  const double adapters = 8 * 8 * ((256 + in_proj) + (512 + 256));
+  EXPECT_EQ(double(plan.trained_count), adapters);
+  EXPECT_EQ(plan.parameter_count, whole.parameter_count);
+  EXPECT_EQ(amount(plan.memory, "weights"), amount(whole.memory, "weights"));
+  EXPECT_EQ(amount(plan.memory, "adapters"), 4 * adapters);
+  EXPECT_EQ(amount(plan.memory, "AdamW moments"), 8 * adapters);
+  EXPECT_EQ(amount(plan.memory, "gradients"), 4 * adapters);
+  EXPECT_LT(plan.peak_bytes, whole.peak_bytes);
+  const double matrices = 256 * 8192 + 8 * 256 * (in_proj + 512);
+  EXPECT_DOUBLE_EQ(plan.training_flops, whole.training_flops + 6 * adapters - 2 * matrices);
+}
+
 TEST(Plan, HalfTheElementIsAboutHalfTheActivations) {
   TrainOptions options;
   const double wide = amount(make_plan(small(), options).memory, "activations");
