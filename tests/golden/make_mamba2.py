@@ -1,19 +1,15 @@
 """Makes the golden mamba2-* folders beside this file with Hugging Face transformers.
 
-Each folder is a small model with random weights as transformers saves it, and golden.json:
-  ids     a random text
-  losses  nats of ids[1:], each given the ids before it (float32 model, log-softmax in double)
-  prompt  how many of the ids are the prompt of
-  greedy  64 tokens, each the most likely one
-
+Each is as transformers saves it, with a golden.json (golden.py); float32 models.
 Made with transformers 4.57.6, torch 2.11.0 on a CPU (the plain path: no mamba_ssm installed).
 """
 
-import json
 import pathlib
 
 import torch
 from transformers import Mamba2Config, Mamba2ForCausalLM
+
+import golden
 
 CASES = {
     "plain": dict(head_dim=16, tie_word_embeddings=True),
@@ -25,7 +21,6 @@ CASES = {
 }
 SIZES = dict(vocab_size=64, hidden_size=32, num_hidden_layers=2, state_size=16, expand=2,
              n_groups=1)
-PROMPT, LENGTH, NEW = 20, 100, 64
 
 
 def randomise(model):
@@ -49,25 +44,8 @@ def randomise(model):
             p.data *= 3
 
 
-def losses(model, ids):
-    with torch.no_grad():
-        logits = model(torch.tensor([ids]), use_cache=False).logits[0, :-1].double()
-    picked = torch.log_softmax(logits, -1)[torch.arange(len(ids) - 1), torch.tensor(ids[1:])]
-    return (-picked).tolist()
-
-
-def greedy(model, prompt):
-    """None when they would make a poor test: few kinds, or one almost undecided."""
-    out = model.generate(torch.tensor([prompt]), max_new_tokens=NEW, min_new_tokens=NEW,
-                         do_sample=False, output_logits=True, return_dict_in_generate=True, pad_token_id=0)
-    if len(set(out.sequences[0, len(prompt):].tolist())) < 16:
-        return None
-    gaps = [float(t.topk(2).values[0].diff().abs()) for t in out.logits]
-    return out.sequences[0, len(prompt):].tolist() if min(gaps) > 1e-2 else None
-
-
 def make(folder, options, seed):
-    """False when greedy() is not satisfied."""
+    """False when the greedy tokens make a poor test."""
     torch.manual_seed(seed)
     options = {**SIZES, **options}
     options["num_heads"] = options["hidden_size"] * options["expand"] // options["head_dim"]
@@ -75,16 +53,15 @@ def make(folder, options, seed):
     model.generation_config.eos_token_id = None
     randomise(model)
     model.tie_weights()
-    ids = torch.randint(0, options["vocab_size"], (LENGTH,)).tolist()
-    tokens = greedy(model, ids[:PROMPT])
-    if tokens is None:
+    ids = torch.randint(0, options["vocab_size"], (golden.LENGTH,)).tolist()
+    greedy = golden.greedy(model, ids)
+    if greedy is None:
         return False
     # This version of transformers forgets that the head may be tied, and then refuses to save it.
     tied = model.config.tie_word_embeddings
     model._dynamic_tied_weights_keys = ["lm_head.weight"] if tied else None
     model.save_pretrained(folder)
-    golden = dict(ids=ids, losses=losses(model, ids), prompt=PROMPT, greedy=tokens)
-    (folder / "golden.json").write_text(json.dumps(golden) + "\n")
+    golden.save(folder, ids, golden.losses(model, ids), greedy)
     return True
 
 

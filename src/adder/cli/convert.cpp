@@ -1,6 +1,7 @@
 // adder convert SRC DST: a model in another layout or type.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 
@@ -25,19 +26,61 @@ std::optional<DType> dtype_of(const std::string& word) {
   return std::nullopt;
 }
 
+/// The files of tokenizers and chat templates that may stand beside the weights.
+bool is_companion(const std::string& name) {
+  constexpr const char* names[] = {"tokenizer.json",        "word_tokenizer.json",
+                                   "tokenizer_config.json", "special_tokens_map.json",
+                                   "chat_template.json",    "chat_template.jinja"};
+  return name.starts_with("tokenizer.model") || std::ranges::find(names, name) != std::end(names);
+}
+
 /// The files beside the weights: tokenizers go along unchanged, and so does what the source says
 /// about generation, but for the control tokens that are in the target already.
 void copy_companions(const fs::path& from, const fs::path& to) {
   constexpr int64_t kLargest = int64_t{256} << 20;
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"}) {
-    if (!fs::exists(from / name)) continue;
-    io::write_file_atomic(to / name, io::read_file(from / name, kLargest));
+  for (const auto& entry : fs::directory_iterator(from)) {
+    const std::string name = entry.path().filename().string();
+    if (!is_companion(name) || !entry.is_regular_file()) continue;
+    io::write_file_atomic(to / name, io::read_file(entry.path(), kLargest));
   }
   const char* generation = "generation_config.json";
   if (!fs::exists(from / generation)) return;
   io::Json json = io::read_json_file(from / generation);
   json.update(io::read_json_file(to / generation));
   io::write_json_file(to / generation, json);
+}
+
+struct Target {
+  const char* name;  // after --to, and in the JSON result
+  model::SaveLayout layout;
+  const char* words;
+};
+
+constexpr Target kTargets[] = {
+    {"any", model::SaveLayout::kAny, ""},
+    {"hf", model::SaveLayout::kHf, "Hugging Face layout"},
+    {"adder", model::SaveLayout::kAdder, "Adder's layout"},
+    {"original", model::SaveLayout::kOriginal, "the original authors' layout"}};
+
+/// The layout that `any` means for this model.
+const Target& target_of(const std::string& name, const model::ModelConfig& config) {
+  const bool any = name == "any";
+  const std::string wanted = !any ? name : model::hf_misfit(config) ? "adder" : "hf";
+  return *std::ranges::find(kTargets, wanted, &Target::name);
+}
+
+void convert(const model::ModelDirectory& source, const fs::path& target, model::SaveLayout layout,
+             std::optional<DType> dtype) {
+  io::AtomicDirectory out{target};
+  Bar bar("converting", model::saved_bytes(source.config(), source.weights(), dtype), "B");
+  model::save_model(out.staging(), source.config(), source.weights(),
+                    {.special_tokens = source.special_tokens(),
+                     .dtype = dtype,
+                     .layout = layout,
+                     .progress = [&](int64_t bytes) { bar.update(bytes); }});
+  bar.finish();
+  copy_companions(source.folder(), out.staging());
+  out.commit();
 }
 
 }  // namespace
@@ -49,36 +92,30 @@ int run_convert(Words words) {
                  "Writes a model directory in another layout or number type.",
                  {"adder convert runs/first stories-hf --to hf",
                   "adder convert mamba2-130m small --dtype bf16",
-                  "adder convert stories-hf stories --to adder"});
-  args.positional("SRC", source, "a model directory, a run or a checkpoint");
+                  "adder convert mamba-130m-hf mamba-130m --to original"});
+  args.positional(
+      "SRC", source,
+      "a model directory (Adder's, Hugging Face's, the Mamba authors', Mistral's), a run "
+      "or a checkpoint");
   args.positional("DST", target, "directory to make");
   args.choice(
-      "to", layout, {"any", "hf", "adder"},
-      "hf: Hugging Face's mamba2 layout, or an error that names what does not fit; adder: Adder's "
-      "own; any: Hugging Face's where the model fits, else Adder's");
+      "to", layout, {"any", "hf", "adder", "original"},
+      "hf: Hugging Face's mamba, falcon_mamba or mamba2 layout, or an error that names what "
+      "does not fit; original: the Mamba authors' config.json and pytorch_model.bin, "
+      "likewise; adder: Adder's own; any: Hugging Face's where the model fits, else Adder's");
   args.choice("dtype", dtype, {"same", "f32", "bf16", "f16"},
               "type of the weights; those that need f32 keep it");
   args.option("json", json, "result as JSON on stdout");
   if (!args.parse(words)) return 0;
   io::check_output_folder(target);
-  const auto folder = find_model(source);
-  const auto directory = model::ModelDirectory::open(folder);
-  if (layout == "hf") model::config_to_hf(directory.config());  // throws when it does not fit
-  io::AtomicDirectory out{fs::path(target)};
-  model::save_model(out.staging(), directory.config(), directory.weights(),
-                    {.special_tokens = directory.special_tokens(),
-                     .dtype = dtype_of(dtype),
-                     .adder_layout = layout == "adder"});
-  copy_companions(folder, out.staging());
-  out.commit();
-  const bool hf = layout != "adder" && !model::hf_misfit(directory.config());
+  const auto directory = model::ModelDirectory::open(find_model(source));
+  const Target& chosen = target_of(layout, directory.config());
+  convert(directory, target, chosen.layout, dtype_of(dtype));
   const int64_t parameters = model::parameter_count(directory.config());
   if (json) {
-    print_json(
-        {{"directory", target}, {"layout", hf ? "hf" : "adder"}, {"parameters", parameters}});
+    print_json({{"directory", target}, {"layout", chosen.name}, {"parameters", parameters}});
   }
-  say(fmt::format("{}: {} parameters, {} layout", target, parameters,
-                  hf ? "Hugging Face" : "Adder's"));
+  say(fmt::format("{}: {} parameters, {}", target, parameters, chosen.words));
   return 0;
 }
 

@@ -1,5 +1,5 @@
-// Against Hugging Face transformers: folders that tests/golden/make_mamba2.py and make_attention.py
-// made.
+// Against other implementations: folders that the scripts of tests/golden made, with Hugging Face
+// transformers, or, for the Mamba authors' own layout, with a forward pass in fp64.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -49,9 +49,12 @@ TEST_P(Golden, GreedyTokens) {
   EXPECT_EQ(got, golden_.at("greedy").get<std::vector<int32_t>>());
 }
 
-INSTANTIATE_TEST_SUITE_P(Transformers, Golden,
-                         testing::Values("mamba2-plain", "mamba2-bias", "mamba2-limits",
-                                         "mamba2-groups", "attention-llama", "attention-mistral"),
+INSTANTIATE_TEST_SUITE_P(OtherImplementations, Golden,
+                         testing::Values("mamba1-plain", "mamba1-bias", "mamba1-sizes",
+                                         "falcon-mamba", "mamba2-plain", "mamba2-bias",
+                                         "mamba2-limits", "mamba2-groups", "attention-llama",
+                                         "attention-mistral", "original-mamba1", "original-mamba2",
+                                         "original-hybrid", "original-transformer"),
                          [](const auto& info) {
                            std::string name = info.param;
                            std::replace(name.begin(), name.end(), '-', '_');

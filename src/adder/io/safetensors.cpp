@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
+#include <unordered_map>
 #include <utility>
 
 #include "adder/base/checked.h"
 #include "adder/base/error.h"
-#include "adder/base/options.h"
 #include "adder/io/safetensors_header.h"
 
 namespace adder::io {
@@ -43,105 +42,68 @@ Header read_header(const MappedFile& file, int64_t& data_offset) {
   return parse_safetensors_header(text, file.size() - data_offset, where);
 }
 
-void check_tensor(const TensorInfo& tensor, const std::string& where) {
-  const auto& name = tensor.name;
+void check_name(const std::string& name, std::size_t dimensions, const std::string& where) {
   if (name.empty() || name.size() > kMaxNameBytes || name == "__metadata__" ||
       name.find('\0') != std::string::npos) {
     throw Error(ErrorKind::kFormat, {.what = "this name cannot stand in a safetensors file: \"" +
                                              name.substr(0, 100) + "\"",
                                      .where = where});
   }
-  const std::string what = "tensor '" + name + "'";
-  const int64_t bytes = checked_mul(checked_product(tensor.shape, what, ErrorKind::kShape),
-                                    size_of(tensor.dtype), what, ErrorKind::kShape);
-  if (tensor.shape.size() > kMaxDimensions || bytes != static_cast<int64_t>(tensor.bytes.size())) {
-    throw Error(ErrorKind::kShape, {.what = "a tensor's bytes do not fit its shape",
-                                    .where = where + ", " + what,
-                                    .why = "dtype and shape take " + std::to_string(bytes) + ", " +
-                                           std::to_string(tensor.bytes.size()) + " are given"});
+  if (dimensions > kMaxDimensions) {
+    throw Error(ErrorKind::kShape,
+                {.what = "a tensor has more than " + std::to_string(kMaxDimensions) + " dimensions",
+                 .where = where + ", tensor '" + name + "'"});
   }
 }
 
-}  // namespace
-
-int64_t TensorInfo::elements() const {
-  return checked_product(shape, name, ErrorKind::kShape);
+std::span<const std::byte> bytes_of(const PendingTensor& tensor, const std::string& where) {
+  const auto bytes = tensor.bytes();
+  if (tensor.size() != static_cast<int64_t>(bytes.size())) {
+    throw Error(ErrorKind::kShape, {.what = "a tensor's bytes do not fit its shape",
+                                    .where = where + ", tensor '" + tensor.name + "'",
+                                    .why = "dtype and shape take " + std::to_string(tensor.size()) +
+                                           ", " + std::to_string(bytes.size()) + " are given"});
+  }
+  return bytes;
 }
+
+}  // namespace
 
 SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
   SafetensorsFile result{MappedFile(path)};
   int64_t data_offset = 0;
   Header header = read_header(result.file_, data_offset);
   result.metadata_ = std::move(header.metadata);
-  result.tensors_.reserve(header.entries.size());
   for (auto& entry : header.entries) {
-    const auto size = static_cast<std::size_t>(entry.end - entry.begin);
-    const int64_t offset = data_offset + entry.begin;
-    auto bytes = result.file_.bytes().subspan(static_cast<std::size_t>(offset), size);
-    if (size > 0 && offset % size_of(entry.dtype) != 0) {
-      auto& copy = result.copies_.emplace_back(std::make_unique<double[]>((size + 7) / 8));
-      const auto target = std::span(reinterpret_cast<std::byte*>(copy.get()), size);
-      result.file_.read_at(offset, target);
-      bytes = target;
-    }
-    result.offsets_.push_back(offset);
-    result.tensors_.push_back({std::move(entry.name), entry.dtype, std::move(entry.shape), bytes});
+    result.add(std::move(entry.name), entry.dtype, std::move(entry.shape),
+               data_offset + entry.begin, entry.end - entry.begin);
   }
-  for (std::size_t i = 0; i < result.tensors_.size(); ++i) {
-    result.by_name_.emplace(result.tensors_[i].name, i);
-  }
+  result.index_names();
   return result;
 }
 
-const TensorInfo* SafetensorsFile::find(std::string_view name) const {
-  const auto found = by_name_.find(name);
-  return found == by_name_.end() ? nullptr : &tensors_[found->second];
-}
-
-const TensorInfo& SafetensorsFile::tensor(std::string_view name) const {
-  const TensorInfo* found = find(name);
-  if (found == nullptr) {
-    std::vector<std::string> names;
-    for (const auto& tensor : tensors_) names.push_back(tensor.name);
-    const auto near = nearest(name, names);
-    throw Error(ErrorKind::kNotFound,
-                {.what = "there is no tensor \"" + std::string(name) + "\"",
-                 .where = path().string(),
-                 .next = near.empty() ? "" : "the nearest name is \"" + near + "\""});
-  }
-  file_.check_size();
-  return *found;
-}
-
-void SafetensorsFile::read(std::string_view name, std::span<std::byte> out) const {
-  const TensorInfo& found = tensor(name);
-  if (out.size() != found.bytes.size()) {
-    throw Error(ErrorKind::kShape,
-                {.what = "the room given for a tensor does not fit it",
-                 .where = path().string() + ", tensor '" + found.name + "'",
-                 .why = std::to_string(found.bytes.size()) + " bytes stand in the file, " +
-                        std::to_string(out.size()) + " are asked for"});
-  }
-  file_.read_at(offsets_[static_cast<std::size_t>(&found - tensors_.data())], out);
-}
-
-void write_safetensors(const std::filesystem::path& path, std::vector<TensorInfo> tensors,
+void write_safetensors(const std::filesystem::path& path, const std::vector<TensorInfo>& tensors,
                        const Metadata& metadata) {
+  stream_safetensors(path, pending(tensors), metadata);
+}
+
+void stream_safetensors(const std::filesystem::path& path, std::vector<PendingTensor> tensors,
+                        const Metadata& metadata) {
   const std::string where = path.string();
-  std::ranges::sort(tensors, {}, [](const TensorInfo& t) {
+  std::ranges::sort(tensors, {}, [](const PendingTensor& t) {
     return std::pair<int64_t, std::string_view>(-size_of(t.dtype), t.name);
   });
   Header header{.metadata = metadata};
   std::unordered_map<std::string_view, int> seen;
   int64_t end = 0;
   for (const auto& tensor : tensors) {
-    check_tensor(tensor, where);
+    check_name(tensor.name, tensor.shape.size(), where);
     if (seen[tensor.name]++ > 0) {
       throw Error(ErrorKind::kFormat, {.what = "two tensors have one name",
                                        .where = where + ", tensor '" + tensor.name + "'"});
     }
     const int64_t begin = end;
-    end = checked_add(end, static_cast<int64_t>(tensor.bytes.size()), "all tensors");
+    end = checked_add(end, tensor.size(), "all tensors");
     header.entries.push_back({tensor.name, tensor.dtype, tensor.shape, begin, end});
   }
   const std::string text = format_safetensors_header(header, where);
@@ -154,7 +116,7 @@ void write_safetensors(const std::filesystem::path& path, std::vector<TensorInfo
   AtomicFile file(path);
   file.write(std::as_bytes(std::span(&length, 1)));
   file.write(as_bytes(text));
-  for (const auto& tensor : tensors) file.write(tensor.bytes);
+  for (const auto& tensor : tensors) file.write(bytes_of(tensor, where));
   file.commit();
 }
 

@@ -41,6 +41,16 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
+/// Turns one bit of a file over, in place.
+inline void flip(const std::filesystem::path& path, std::size_t bit) {
+  std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+  const auto place = static_cast<std::streamoff>(bit / 8);
+  file.seekg(place);
+  const int byte = file.get();
+  file.seekp(place);
+  file.put(static_cast<char>(byte ^ (1 << bit % 8)));
+}
+
 /// The adder::Error that `action` throws; none when it returns.
 template <typename F>
 std::optional<Error> error_of(F&& action) {

@@ -11,6 +11,7 @@
 #include "adder/base/error.h"
 #include "adder/base/options.h"
 #include "adder/io/json.h"
+#include "adder/io/safetensors.h"
 
 namespace adder::io {
 namespace fs = std::filesystem;
@@ -18,6 +19,9 @@ namespace {
 
 constexpr const char* kSingleFile = "model.safetensors";
 constexpr const char* kIndexFile = "model.safetensors.index.json";
+/// Where a model directory may hold its weights; the first that is there is taken.
+constexpr const char* kWeightFiles[] = {kSingleFile, kIndexFile, "consolidated.safetensors",
+                                        "pytorch_model.bin", "pytorch_model.bin.index.json"};
 
 [[noreturn]] void refuse(const fs::path& where, const std::string& why) {
   throw Error(ErrorKind::kFormat, {.what = "the model's shards and their index do not agree",
@@ -33,7 +37,7 @@ bool plain_file_name(const std::string& name) {
 }
 
 void check_shards(const fs::path& index, const std::map<std::string, std::string>& shard_of,
-                  const std::vector<SafetensorsFile>& files) {
+                  const std::vector<TensorFile>& files) {
   std::size_t present = 0;
   for (const auto& file : files) {
     const std::string shard = file.path().filename().string();
@@ -57,13 +61,16 @@ void check_shards(const fs::path& index, const std::map<std::string, std::string
 }
 
 void check_total(const fs::path& index, const JsonView& root,
-                 const std::vector<SafetensorsFile>& files) {
+                 const std::vector<TensorFile>& files) {
   const auto metadata = root.find("metadata");
   const auto total = metadata ? metadata->find("total_size") : std::nullopt;
   if (!total) return;
   int64_t bytes = 0;
+  std::set<const std::byte*>
+      seen;  // tensors of a torch file may share their bytes: they count once
   for (const auto& file : files) {
     for (const auto& tensor : file.tensors()) {
+      if (!tensor.bytes.empty() && !seen.insert(tensor.bytes.data()).second) continue;
       bytes = checked_add(bytes, static_cast<int64_t>(tensor.bytes.size()), "all tensors");
     }
   }
@@ -74,7 +81,7 @@ void check_total(const fs::path& index, const JsonView& root,
   }
 }
 
-std::vector<SafetensorsFile> open_shards(const fs::path& index) {
+std::vector<TensorFile> open_shards(const fs::path& index) {
   const Json document = read_json_file(index);
   const JsonView root(document, index.string());
   const JsonView map = root.at("weight_map");
@@ -87,10 +94,10 @@ std::vector<SafetensorsFile> open_shards(const fs::path& index) {
     shard_of.emplace(tensor, name);
     shards.insert(name);
   }
-  std::vector<SafetensorsFile> files;
+  std::vector<TensorFile> files;
   for (const auto& shard : shards) {
     try {
-      files.push_back(SafetensorsFile::open(index.parent_path() / shard));
+      files.push_back(open_tensor_file(index.parent_path() / shard));
     } catch (const Error& error) {
       throw error.within(index.string());
     }
@@ -108,7 +115,7 @@ std::string shard_name(std::size_t number, std::size_t count) {
 
 }  // namespace
 
-Weights::Weights(std::vector<SafetensorsFile> files) : files_(std::move(files)) {
+Weights::Weights(std::vector<TensorFile> files) : files_(std::move(files)) {
   for (const auto& file : files_) {
     for (const auto& tensor : file.tensors()) {
       if (!owner_.emplace(tensor.name, &file).second) {
@@ -145,47 +152,49 @@ const Metadata& Weights::metadata() const {
 
 Weights open_weights(const fs::path& path) {
   std::error_code code;
-  std::vector<SafetensorsFile> files;
+  std::vector<TensorFile> files;
   if (!fs::is_directory(path, code)) {
-    files.push_back(SafetensorsFile::open(path));
-  } else if (fs::exists(path / kSingleFile, code)) {
-    files.push_back(SafetensorsFile::open(path / kSingleFile));
-  } else if (fs::exists(path / kIndexFile, code)) {
-    files = open_shards(path / kIndexFile);
-  } else {
+    files.push_back(open_tensor_file(path));
+    return Weights(std::move(files));
+  }
+  const auto name = std::ranges::find_if(
+      kWeightFiles, [&](const char* each) { return fs::exists(path / each, code); });
+  if (name == std::end(kWeightFiles)) {
     throw Error(ErrorKind::kNotFound,
                 {.what = "the folder holds no weights",
                  .where = path.string(),
-                 .why = std::string("neither ") + kSingleFile + " nor " + kIndexFile + " is there",
-                 .next = "`adder convert` reads other layouts"});
+                 .why = "neither model.safetensors, consolidated.safetensors nor pytorch_model.bin "
+                        "is there, nor an index of shards"});
   }
+  if (std::string_view(*name).ends_with(".json")) return Weights(open_shards(path / *name));
+  files.push_back(open_tensor_file(path / *name));
   return Weights(std::move(files));
 }
 
-void write_weights(const fs::path& directory, const std::vector<TensorInfo>& tensors,
+void write_weights(const fs::path& directory, std::vector<PendingTensor> tensors,
                    const Metadata& metadata, int64_t max_shard_bytes) {
-  std::vector<std::vector<TensorInfo>> shards(1);
+  std::vector<std::vector<PendingTensor>> shards(1);
   int64_t total = 0;
   int64_t in_shard = 0;
-  for (const auto& tensor : tensors) {
-    const auto bytes = static_cast<int64_t>(tensor.bytes.size());
+  for (auto& tensor : tensors) {
+    const int64_t bytes = tensor.size();
     if (!shards.back().empty() && in_shard + bytes > max_shard_bytes) {
       shards.emplace_back();
       in_shard = 0;
     }
-    shards.back().push_back(tensor);
+    shards.back().push_back(std::move(tensor));
     in_shard += bytes;
     total += bytes;
   }
   if (shards.size() == 1) {
-    write_safetensors(directory / kSingleFile, tensors, metadata);
+    stream_safetensors(directory / kSingleFile, std::move(shards.front()), metadata);
     return;
   }
   Json map = Json::object();
   for (std::size_t i = 0; i < shards.size(); ++i) {
     const std::string name = shard_name(i + 1, shards.size());
     for (const auto& tensor : shards[i]) map[tensor.name] = name;
-    write_safetensors(directory / name, std::move(shards[i]), metadata);
+    stream_safetensors(directory / name, std::move(shards[i]), metadata);
   }
   write_json_file(directory / kIndexFile,
                   {{"metadata", {{"total_size", total}}}, {"weight_map", map}});

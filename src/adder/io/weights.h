@@ -6,7 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "adder/io/safetensors.h"
+#include "adder/io/tensor_file.h"
 
 namespace adder::io {
 
@@ -14,7 +14,7 @@ namespace adder::io {
 /// fine).
 class Weights {
  public:
-  explicit Weights(std::vector<SafetensorsFile> files);
+  explicit Weights(std::vector<TensorFile> files);
 
   /// Every tensor, shard by shard.
   const std::vector<const TensorInfo*>& tensors() const { return tensors_; }
@@ -24,23 +24,25 @@ class Weights {
   const TensorInfo& tensor(std::string_view name) const;
   /// Of the first file that has any.
   const Metadata& metadata() const;
-  const std::vector<SafetensorsFile>& files() const { return files_; }
+  const std::vector<TensorFile>& files() const { return files_; }
 
  private:
-  std::vector<SafetensorsFile> files_;
+  std::vector<TensorFile> files_;
   std::vector<const TensorInfo*> tensors_;
-  std::unordered_map<std::string_view, const SafetensorsFile*> owner_;
+  std::unordered_map<std::string_view, const TensorFile*> owner_;
 };
 
-/// Opens `path`: a .safetensors file, or a model directory with model.safetensors, or one with
-/// model.safetensors.index.json and its shards. The index must be right: shard names stay in the
-/// folder, every tensor is in the shard named for it and in no other, the total size is the one
-/// given.
+/// Opens `path`: a safetensors or torch file, or a model directory, in which the first of these is
+/// taken: model.safetensors, model.safetensors.index.json and its shards, consolidated.safetensors,
+/// pytorch_model.bin, pytorch_model.bin.index.json and its shards. An index must be right: shard
+/// names stay in the folder, every tensor is in the shard named for it and in no other, the total
+/// size is the one given.
 Weights open_weights(const std::filesystem::path& path);
 
 /// Writes model.safetensors into `directory`, or, when the tensors' bytes exceed `max_shard_bytes`,
-/// model-0000k-of-0000n.safetensors in the given order and then model.safetensors.index.json.
-void write_weights(const std::filesystem::path& directory, const std::vector<TensorInfo>& tensors,
+/// model-0000k-of-0000n.safetensors in the given order and then model.safetensors.index.json. One
+/// tensor is in memory at a time.
+void write_weights(const std::filesystem::path& directory, std::vector<PendingTensor> tensors,
                    const Metadata& metadata = {}, int64_t max_shard_bytes = int64_t{5'000'000'000});
 
 }  // namespace adder::io

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "adder/io/json.h"
+#include "adder/io/safetensors.h"
 #include "adder/io/testing.h"
 
 namespace adder::io {
@@ -133,9 +134,9 @@ TEST_F(WeightsTest, WriteWeightsShardsAndComesBack) {
                                            of("z", "fghij"), of("w", "k")};
   const auto out = folder_.path() / "out";
   make_directories(out);
-  write_weights(out, tensors, {{"format", "pt"}});
+  write_weights(out, pending(tensors), {{"format", "pt"}});
   EXPECT_EQ(open_weights(out).files().size(), 1u);
-  write_weights(out, tensors, {{"format", "pt"}}, 10);
+  write_weights(out, pending(tensors), {{"format", "pt"}}, 10);
   EXPECT_FALSE(fs::exists(out / "model.safetensors"));
   EXPECT_TRUE(fs::exists(out / "model-00003-of-00003.safetensors"));
   const auto weights = open_weights(out);

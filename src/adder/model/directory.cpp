@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <set>
-#include <span>
 
 #include "adder/base/error.h"
 #include "adder/io/weights.h"
-#include "adder/model/convert.h"
 #include "adder/model/hf.h"
+#include "adder/model/mistral.h"
 #include "adder/model/option_json.h"
+#include "adder/model/original.h"
 
 namespace adder::model {
 namespace {
@@ -59,13 +59,23 @@ void check_tensor(const TensorSpec& spec, const Weights& weights, const std::str
   }
 }
 
-Weights borrow(const io::Weights& stored, bool tied) {
+/// The name of a stored tensor in Adder's layout: the Mamba authors' embedding and Mistral's prefix
+/// differ.
+std::string own_name(std::string_view name) {
+  constexpr std::string_view prefix = "model.";
+  if (name.starts_with(prefix)) name.remove_prefix(prefix.size());
+  return std::string(name == kOldEmbedding ? kEmbedding : name);
+}
+
+Weights borrow(const io::Weights& stored, bool tied, const std::string& source) {
   Weights weights;
   for (const io::TensorInfo* info : stored.tensors()) {
-    if (tied && info->name == kHead) continue;
+    std::string name = own_name(info->name);
+    if (tied && name == kHead) continue;
     const io::TensorInfo& tensor = stored.tensor(info->name);
-    weights[tensor.name == kOldEmbedding ? kEmbedding : tensor.name] = {
-        const_cast<std::byte*>(tensor.bytes.data()), tensor.dtype, tensor.shape};
+    const TensorView view = {const_cast<std::byte*>(tensor.bytes.data()), tensor.dtype,
+                             tensor.shape};
+    if (!weights.emplace(name, view).second) wrong_tensor(source, name, "it stands there twice");
   }
   return weights;
 }
@@ -73,12 +83,17 @@ Weights borrow(const io::Weights& stored, bool tied) {
 }  // namespace
 
 ModelConfig config_from_json(const io::Json& json, const std::string& file) {
-  const std::string type = io::JsonView(json, file).at("model_type").as_string();
-  if (type == "mamba2") return config_from_hf(json, file);
-  if (type == "adder") return config_from_adder(json, file);
-  throw Error(ErrorKind::kUnsupported, {.what = "Adder does not read models of type '" + type + "'",
-                                        .where = file + ": model_type",
-                                        .why = "known types: adder, mamba2"});
+  if (is_mistral(json)) return config_from_mistral(json, file);
+  if (is_original(json)) return config_from_original(json, file);
+  if (!json.is_object() || !json.contains("model_type")) {
+    throw Error(ErrorKind::kConfig,
+                {.what = "the configuration does not say what the model is",
+                 .where = file,
+                 .why = "neither model_type (Hugging Face, Adder), d_model (the Mamba authors) nor "
+                        "dim (Mistral) is there"});
+  }
+  if (json.at("model_type") == "adder") return config_from_adder(json, file);
+  return config_from_hf(json, file);
 }
 
 io::Json config_to_json(const ModelConfig& config) {
@@ -116,48 +131,26 @@ void check_weights(const ModelConfig& config, const Weights& weights, const std:
   }
 }
 
+std::filesystem::path config_file(const std::filesystem::path& folder) {
+  for (const char* name : {"config.json", "params.json"}) {
+    std::error_code code;
+    if (std::filesystem::exists(folder / name, code)) return folder / name;
+  }
+  return folder / "config.json";
+}
+
 ModelDirectory ModelDirectory::open(const std::filesystem::path& folder) {
   ModelDirectory directory;
   directory.folder_ = folder;
-  const std::filesystem::path file = folder / "config.json";
+  const std::filesystem::path file = config_file(folder);
   const io::Json json = io::read_json_file(file, kConfigLimits);
   directory.config_ = config_from_json(json, file.string());
-  directory.special_tokens_ = read_special_tokens(folder, json);
+  directory.special_tokens_ = read_special_tokens(folder, json, file.string());
   const auto stored = std::make_shared<const io::Weights>(io::open_weights(folder));
-  directory.weights_ = borrow(*stored, directory.config_.tie_embeddings);
+  directory.weights_ = borrow(*stored, directory.config_.tie_embeddings, folder.string());
   directory.storage_ = stored;
   check_weights(directory.config_, directory.weights_, folder.string());
   return directory;
-}
-
-void save_model(const std::filesystem::path& folder, const ModelConfig& config,
-                const Weights& weights, const SaveOptions& options) {
-  check_weights(config, weights, "the model to save");
-  std::vector<std::vector<std::byte>> converted;
-  std::vector<io::TensorInfo> tensors;
-  for (const TensorSpec& spec : tensor_specs(config)) {
-    const TensorView& tensor = weights.at(spec.name);
-    const DType stored = !options.dtype  ? tensor.dtype
-                         : spec.keep_f32 ? DType::f32
-                                         : *options.dtype;
-    const auto bytes = static_cast<std::size_t>(element_count(spec.shape) * size_of(tensor.dtype));
-    std::span<const std::byte> data{static_cast<const std::byte*>(tensor.data), bytes};
-    if (stored != tensor.dtype) data = converted.emplace_back(convert(tensor, stored));
-    tensors.push_back({spec.name, stored, spec.shape, data});
-  }
-  io::make_directories(folder);
-  io::write_weights(folder, tensors, {{"format", "pt"}});
-  const io::Json special_tokens = special_tokens_to_json(options.special_tokens);
-  io::write_json_file(folder / "generation_config.json", special_tokens);
-  io::Json json = options.adder_layout ? config_to_adder(config) : config_to_json(config);
-  json.update(special_tokens);
-  if (json.at("model_type") == "mamba2") {
-    const DType embedding = tensors.front().dtype;
-    json["torch_dtype"] = embedding == DType::f32    ? "float32"
-                          : embedding == DType::bf16 ? "bfloat16"
-                                                     : "float16";
-  }
-  io::write_json_file(folder / "config.json", json);
 }
 
 }  // namespace adder::model

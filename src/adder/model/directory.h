@@ -1,9 +1,12 @@
 // A model directory: config.json, model.safetensors (or shards with an index), and beside them a
-// tokenizer and generation_config.json. What Hugging Face's mamba2 can express is written in its
-// layout to the letter; anything else has model_type "adder" and holds Adder's own options.
+// tokenizer and generation_config.json. What Hugging Face's mamba, falcon_mamba and mamba2 can
+// express is written in their layout to the letter; anything else has model_type "adder" and holds
+// Adder's own options. The Mamba authors' layout (config.json, pytorch_model.bin) is read and
+// written too, Mistral's (params.json, consolidated.safetensors) is read.
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -18,7 +21,7 @@ namespace adder::model {
 /// Parameters by name, borrowed.
 using Weights = std::map<std::string, TensorView>;
 
-/// Reads either layout. Throws kConfig / kFormat naming the file and the field.
+/// Reads any layout, told apart by content. Throws kConfig / kFormat naming the file and the field.
 ModelConfig config_from_json(const io::Json& json, const std::string& file);
 
 /// Hugging Face's layout when it can express `config`, else Adder's.
@@ -27,8 +30,12 @@ io::Json config_to_json(const ModelConfig& config);
 /// Adder's own layout, which expresses every config.
 io::Json config_to_adder(const ModelConfig& config);
 
-/// Reads config.json; `path` is the file.
+/// Reads a config.json or params.json; `path` is the file.
 ModelConfig read_config(const std::filesystem::path& path);
+
+/// The file of `folder` that says what the model is: config.json, or params.json where there is no
+/// config.json.
+std::filesystem::path config_file(const std::filesystem::path& folder);
 
 /// A model read from disk: weights stay memory-mapped while this lives.
 class ModelDirectory {
@@ -55,15 +62,29 @@ class ModelDirectory {
 /// f32, bf16 or f16, or is unknown. `source` (a file or folder) begins the error's place.
 void check_weights(const ModelConfig& config, const Weights& weights, const std::string& source);
 
+/// What a folder is written as.
+enum class SaveLayout {
+  kAny,       // Hugging Face's where the model fits, else Adder's
+  kHf,        // Hugging Face's
+  kAdder,     // Adder's own
+  kOriginal,  // the Mamba authors': config.json and pytorch_model.bin
+};
+
 struct SaveOptions {
   SpecialTokens special_tokens = {};
   /// Type of the weights (f32, bf16 or f16), except those that keep f32; nothing: as they are.
   std::optional<DType> dtype = std::nullopt;
-  bool adder_layout = false;  // Adder's config.json even where Hugging Face's would do
+  SaveLayout layout = SaveLayout::kAny;
+  /// Called with the bytes written so far, tensor after tensor; may be empty.
+  std::function<void(int64_t)> progress = {};
 };
 
-/// Writes model.safetensors (shards with an index above 5 GB), generation_config.json, then
-/// config.json, each atomically. Tied heads are stored once.
+/// Bytes of the weights that save_model() would write.
+int64_t saved_bytes(const ModelConfig& config, const Weights& weights, std::optional<DType> dtype);
+
+/// Writes the weights (one file, or for safetensors shards with an index above 5 GB),
+/// generation_config.json, then config.json, each atomically. Tied heads are stored once. At most
+/// one converted tensor is in memory. Throws kUnsupported when the layout cannot express the model.
 void save_model(const std::filesystem::path& folder, const ModelConfig& config,
                 const Weights& weights, const SaveOptions& options = {});
 

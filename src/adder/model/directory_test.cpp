@@ -316,10 +316,9 @@ TEST_F(ModelFolder, SpecialTokensAreAlwaysWritten) {
     }
   }
   EXPECT_EQ(ModelDirectory::open(folder_).special_tokens(), SpecialTokens{});
-  for (const bool adder_layout : {true, false}) {
+  for (const SaveLayout layout : {SaveLayout::kAdder, SaveLayout::kHf, SaveLayout::kOriginal}) {
     const SpecialTokens tokens = {.bos = 0, .pad = 1, .eos = {3, 5}};
-    save_model(folder_, model.config, model.weights,
-               {.special_tokens = tokens, .adder_layout = adder_layout});
+    save_model(folder_, model.config, model.weights, {.special_tokens = tokens, .layout = layout});
     const ModelDirectory read = ModelDirectory::open(folder_);
     EXPECT_EQ(read.special_tokens(), tokens);
     EXPECT_EQ(options_of(read.config()), options_of(model.config));
@@ -329,7 +328,7 @@ TEST_F(ModelFolder, SpecialTokensAreAlwaysWritten) {
 TEST_F(ModelFolder, SpecialTokensOfTheGenerationConfigComeFirst) {
   const auto read = [&](const char* generation, const char* config) {
     io::write_file_atomic(folder_ / "generation_config.json", std::string_view(generation));
-    return read_special_tokens(folder_, io::parse_json(config, "config.json")).eos;
+    return read_special_tokens(folder_, io::parse_json(config, "config.json"), "config.json").eos;
   };
   using Ids = std::vector<int32_t>;
   EXPECT_EQ(read(R"({"eos_token_id": 7})", R"({"eos_token_id": 2})"), Ids{7});

@@ -3,6 +3,9 @@
 #include <limits>
 
 #include "adder/base/error.h"
+#include "adder/model/hf.h"
+#include "adder/model/mistral.h"
+#include "adder/model/original.h"
 
 namespace adder::model {
 namespace {
@@ -49,14 +52,34 @@ io::Json json_of(const std::optional<int32_t>& id) {
 
 }  // namespace
 
-SpecialTokens read_special_tokens(const std::filesystem::path& folder, const io::Json& config) {
-  SpecialTokens tokens = read(config, (folder / "config.json").string());
-  const std::filesystem::path file = folder / "generation_config.json";
-  if (!std::filesystem::exists(file)) return tokens;
-  const SpecialTokens first = read(io::read_json_file(file), file.string());
-  if (first.bos) tokens.bos = first.bos;
-  if (first.pad) tokens.pad = first.pad;
-  if (!first.eos.empty()) tokens.eos = first.eos;
+SpecialTokens default_special_tokens(const io::Json& config) {
+  constexpr int64_t kNeoxVocab = 50277;
+  if (is_mistral(config)) return {.bos = 1, .pad = std::nullopt, .eos = {2}};
+  if (is_original(config)) {
+    const bool neox = !config.contains("vocab_size") || config.at("vocab_size") == kNeoxVocab;
+    return neox ? SpecialTokens{.bos = 0, .pad = 0, .eos = {0}} : SpecialTokens{};
+  }
+  if (!config.is_object() || !config.contains("model_type")) return {};
+  const io::Json& type = config.at("model_type");
+  const HfLayout* layout =
+      type.is_string() ? find_hf_layout(type.get_ref<const std::string&>()) : nullptr;
+  return layout == nullptr ? SpecialTokens{} : layout->special_tokens;
+}
+
+SpecialTokens read_special_tokens(const std::filesystem::path& folder, const io::Json& config,
+                                  const std::string& file) {
+  SpecialTokens tokens = read(config, file);
+  const SpecialTokens unsaid = default_special_tokens(config);
+  if (!config.contains(kBos)) tokens.bos = unsaid.bos;
+  if (!config.contains(kPad)) tokens.pad = unsaid.pad;
+  if (!config.contains(kEos)) tokens.eos = unsaid.eos;
+  const std::filesystem::path generation = folder / "generation_config.json";
+  if (!std::filesystem::exists(generation)) return tokens;
+  const io::Json json = io::read_json_file(generation);
+  const SpecialTokens first = read(json, generation.string());
+  if (json.contains(kBos)) tokens.bos = first.bos;
+  if (json.contains(kPad)) tokens.pad = first.pad;
+  if (json.contains(kEos)) tokens.eos = first.eos;
   return tokens;
 }
 
