@@ -15,6 +15,7 @@ function(adder_static_part name header archive)
 endfunction()
 adder_static_part(xxhash xxhash.h libxxhash.a)
 adder_static_part(utf8proc utf8proc.h libutf8proc.a)
+adder_static_part(pcre2 pcre2.h libpcre2-8.a)
 adder_static_part(zstd zstd.h libzstd.so)
 
 # The distribution's own target would link its shared library; only the headers are wanted.

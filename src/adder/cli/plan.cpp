@@ -8,8 +8,7 @@
 #include "adder/cli/output.h"
 #include "adder/cli/recipe.h"
 #include "adder/cli/verbs.h"
-#include "adder/data/corpus.h"
-#include "adder/data/prepare.h"
+#include "adder/data/make_tokenizer.h"
 #include "adder/model/directory.h"
 
 namespace adder::cli {
@@ -29,12 +28,9 @@ model::ModelConfig model_of(const train::Recipe& recipe) {
                                             "data.text is empty",
                                      .next = "give --data.text FILE or --model.vocab_size N"});
   }
-  data::Corpus corpus;
-  if (data.tokenizer == "char") {
-    corpus =
-        data::Corpus::open({data.text.begin(), data.text.end()}, data::unescape(data.separator));
-  }
-  config.vocab_size = data::make_tokenizer(data.tokenizer, corpus.documents())->vocab_size();
+  // What bpe learns is not counted by learning it.
+  config.vocab_size =
+      data.tokenizer == "bpe" ? data.vocab_size : data::make_tokenizer(data)->vocab_size();
   return config;
 }
 

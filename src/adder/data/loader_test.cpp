@@ -6,7 +6,6 @@
 #include <numeric>
 
 #include "adder/base/error.h"
-#include "adder/data/inspect.h"
 #include "adder/data/shard_writer.h"
 #include "adder/data/test_folder.h"
 #include "adder/text/byte_tokenizer.h"
@@ -125,11 +124,17 @@ TEST(TokenLoader, StraightEqualsInterrupted) {
       ASSERT_TRUE(same(second.next(), batches[i])) << k << " " << i;
     EXPECT_EQ(second.progress(), straight.progress());
   }
-  EXPECT_THROW(straight.seek({{"epoch", 0}, {"index", 0}}), Error);
-  EXPECT_THROW(straight.seek({{"epoch", -1}, {"index", 0}, {"windows", 20}}), Error);
-  EXPECT_THROW(straight.seek({{"epoch", 0}, {"index", 99}, {"windows", straight.windows(0)}}),
-               Error);
-  EXPECT_THROW(straight.seek({{"epoch", 0}, {"index", 0}, {"windows", 7}}), Error);
+  const io::Json before = straight.cursor();
+  const auto refused = [&](io::Json portion) {
+    const io::Json cursor = {{"rows", 4}, {"portions", {std::move(portion)}}};
+    EXPECT_THROW(straight.seek(cursor), Error) << cursor;
+  };
+  refused({{"epoch", 0}, {"index", 0}});
+  refused({{"epoch", -1}, {"index", 0}, {"windows", 20}});
+  refused({{"epoch", 0}, {"index", 99}, {"windows", straight.windows(0)}});
+  refused({{"epoch", 0}, {"index", 0}, {"windows", 7}});
+  EXPECT_THROW(straight.seek({{"rows", 0}, {"portions", io::Json::array()}}), Error);
+  EXPECT_EQ(straight.cursor(), before);
   EXPECT_THROW(straight.seek(io::Json("text")), Error);
 }
 
@@ -229,20 +234,6 @@ TEST(TokenLoader, RefusesWhatCannotWork) {
   EXPECT_THROW((void)parse_pack_mode("pack"), Error);
   const TokenLoader loader(set, set.all(), {.batch_size = 1, .length = 4});
   EXPECT_THROW((void)loader.eval_batch(1, 2), Error);
-}
-
-TEST(Inspect, ShowsBordersAndPadding) {
-  const TestFolder folder;
-  const ShardSet set = texts(folder, {"a\n\xC3\xA9", "d"});  // [a \n C3 A9 E] [d E]
-  const text::ByteTokenizer tokenizer;
-  const TokenLoader packed(set, set.all(), {.batch_size = 1, .length = 6});
-  const std::string shown = describe_batch(packed.eval_batch(0, 1), tokenizer);
-  EXPECT_NE(shown.find("row 0: [0]a\\n\xC3\xA9<eos>|[1]d\n"), std::string::npos) << shown;
-  EXPECT_NE(shown.find("5 predictions, 1 targets left out, 0 of them padding"), std::string::npos)
-      << shown;
-  const TokenLoader docs(set, set.all(), {.batch_size = 1, .length = 3, .mode = PackMode::kDocs});
-  const std::string padded = describe_batch(docs.eval_batch(0, docs.eval_windows()), tokenizer);
-  EXPECT_NE(padded.find("row 2: [0]d[pad x 2]"), std::string::npos) << padded;
 }
 
 }  // namespace

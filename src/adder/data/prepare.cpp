@@ -4,19 +4,19 @@
 
 #include <chrono>
 #include <cstdlib>
-#include <set>
 
 #include "adder/base/error.h"
-#include "adder/data/corpus.h"
+#include "adder/data/make_tokenizer.h"
 #include "adder/data/shard_writer.h"
-#include "adder/io/hash.h"
-#include "adder/text/byte_tokenizer.h"
-#include "adder/text/char_tokenizer.h"
+#include "adder/data/source_hash.h"
+#include "adder/io/file.h"
 
 namespace adder::data {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* kTemplateName = "chat_template.json";
 
 fs::path cache_folder(const DataOptions& options) {
   if (!options.cache.empty()) return options.cache;
@@ -54,91 +54,78 @@ std::shared_ptr<const ShardSet> open_kept(const fs::path& folder, std::string& n
   return nullptr;
 }
 
-void encode(const Corpus& corpus, const text::Tokenizer& tokenizer, const fs::path& folder,
-            const std::string& source, const ProgressCallback& progress) {
-  ShardWriter::Settings settings;
-  if (progress) {
-    settings.progress = [&, total = corpus.bytes()](int64_t done) { progress(done, total); };
+/// The trained documents of each corpus as one part, then what is held out as another.
+void encode(const DataOptions& options, const Corpora& corpora, CorpusReader& reader,
+            const text::Tokenizer& tokenizer, ShardWriter& writer) {
+  const bool by_content = options.val_documents > 0;
+  // What is chosen by content is read once more, for the part held out.
+  const auto again = by_content ? corpora.text_files() : corpora.held_out;
+  auto files = corpora.text_files();
+  files.insert(files.end(), again.begin(), again.end());
+  reader.begin_phase("encoding", files);
+  for (const Corpus& corpus : corpora.text) {
+    writer.begin_part(corpus.name, false);
+    if (reader.encode(corpus.files, Take::kTrained, tokenizer, writer) > 0) continue;
+    throw Error(ErrorKind::kConfig,
+                {.what = "every document of a text is held out, none is left to train on",
+                 .where = "data.val_documents, \"" + corpus.name + "\"",
+                 .next = "hold out a smaller share, or give more documents"});
   }
-  try {
-    ShardWriter writer(folder, tokenizer, settings);
-    for (const std::string_view document : corpus.documents()) writer.add_document(document);
-    writer.finish(source);
-  } catch (const Error&) {
-    // Another process may have put the same shards into place meanwhile: they serve as well.
-    if (!fs::exists(folder / kManifestName)) throw;
-  }
+  if (!by_content && corpora.held_out.empty()) return;
+  writer.begin_part("held out", true);
+  const Take take = by_content ? Take::kHeldOut : Take::kAll;
+  if (reader.encode(again, take, tokenizer, writer) > 0) return;
+  throw Error(ErrorKind::kConfig,
+              {.what = "no document is held out",
+               .where = "data.val_documents",
+               .why = fmt::format("by chance none falls into a share of {}", options.val_documents),
+               .next = "hold out a larger share, give more documents, or name texts in "
+                       "data.val_text"});
 }
 
 }  // namespace
 
-std::string unescape(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '\\') {
-      out.push_back(text[i]);
-      continue;
-    }
-    const char kind = ++i < text.size() ? text[i] : 0;
-    switch (kind) {
-      case 'n':
-        out.push_back('\n');
-        break;
-      case 't':
-        out.push_back('\t');
-        break;
-      case 'r':
-        out.push_back('\r');
-        break;
-      case '\\':
-        out.push_back('\\');
-        break;
-      default:
-        throw Error(ErrorKind::kConfig, {.what = fmt::format("\"{}\" has an unknown escape", text),
-                                         .next = "known are \\n, \\t, \\r and \\\\"});
-    }
-  }
-  return out;
-}
-
-std::unique_ptr<text::Tokenizer> make_tokenizer(const std::string& spec,
-                                                const std::vector<std::string_view>& documents) {
-  if (spec == "byte") return std::make_unique<text::ByteTokenizer>();
-  if (spec != "char") return text::load_tokenizer(spec);
-  std::set<char32_t> characters;
-  for (const std::string_view document : documents) {
-    text::collect_characters(document, characters);
-  }
-  text::CharVocabulary vocabulary{.characters = {characters.begin(), characters.end()},
-                                  .eos = documents.size() > 1};
-  return std::make_unique<text::CharTokenizer>(std::move(vocabulary));
+ShardManifest write_shards(const DataOptions& options, const fs::path& folder,
+                           const ProgressCallback& progress,
+                           std::shared_ptr<const text::Tokenizer> tokenizer,
+                           const std::string& source) {
+  const Corpora corpora = list_corpora(options);
+  CorpusReader reader(options, progress);
+  if (!tokenizer) tokenizer = make_tokenizer(options, progress);
+  ShardWriter writer(folder, *tokenizer);
+  encode(options, corpora, reader, *tokenizer, writer);
+  if (reader.chat() != nullptr) writer.add_file(kTemplateName, reader.chat()->to_json());
+  return writer.finish(source);
 }
 
 PreparedData prepare(const DataOptions& options, const ProgressCallback& progress,
                      std::shared_ptr<const text::Tokenizer> tokenizer) {
-  if (options.text.empty()) {
-    throw Error(
-        ErrorKind::kConfig,
-        {.what = "no text is given", .where = "data.text", .next = "name one text file or more"});
-  }
-  const std::vector<fs::path> paths(options.text.begin(), options.text.end());
-  const Corpus corpus = Corpus::open(paths, unescape(options.separator));
-  PreparedData data;
-  data.tokenizer =
-      tokenizer ? std::move(tokenizer) : make_tokenizer(options.tokenizer, corpus.documents());
+  const CorpusReader reader(options, {});
+  if (!tokenizer && !learnt_from_text(options.tokenizer)) tokenizer = make_tokenizer(options);
+  const std::string source =
+      hash_source(options, list_corpora(options), reader.chat(), tokenizer.get(), progress);
+  const fs::path folder = cache_folder(options) / source;
 
-  const std::string source = fmt::format("format {} text {} tokenizer {}", ShardManifest::kVersion,
-                                         corpus.hash(), data.tokenizer->hash());
-  const fs::path folder = cache_folder(options) / io::hash128_hex(io::as_bytes(source));
+  PreparedData data;
   data.shards = open_kept(folder, data.note);
   data.reused = data.shards != nullptr;
   if (!data.reused) {
     io::make_directories(folder.parent_path());
     io::remove_old_temporaries(folder.parent_path(), std::chrono::days(1));
-    encode(corpus, *data.tokenizer, folder, source, progress);
+    try {
+      write_shards(options, folder, progress, tokenizer, source);
+    } catch (const Error&) {
+      // Another process may have put the same shards into place meanwhile: they serve as well.
+      if (!fs::exists(folder / kManifestName)) throw;
+    }
     data.shards = std::make_shared<const ShardSet>(ShardSet::open(folder));
   }
-  data.split = split_tokens(*data.shards, options.val_fraction);
+  data.tokenizer = tokenizer ? std::move(tokenizer) : text::load_tokenizer(folder);
+  if (reader.chat() != nullptr) data.chat_template = reader.chat()->to_json();
+  data.split = split_tokens(*data.shards, options.val_fraction, options.weights);
+  for (size_t i = 0; i < options.weights.size(); ++i) {  // kept shards may remember other names
+    data.split.train[i].name = options.text[i];
+  }
   return data;
 }
 

@@ -2,10 +2,16 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "adder/base/error.h"
 #include "adder/data/shard_writer.h"
 #include "adder/data/stories.h"
 #include "adder/data/test_folder.h"
+#include "adder/io/hash.h"
+#include "adder/io/json.h"
+#include "adder/io/test_compress.h"
+#include "adder/text/char_tokenizer.h"
 
 namespace adder::data {
 namespace {
@@ -23,30 +29,36 @@ TEST(Prepare, MakesShardsOnceAndReusesThem) {
   generate_stories(1, 50000, [&](std::string_view piece) { text += piece; });
   DataOptions options = options_for(folder, folder.write("stories.txt", text));
   options.separator = "\\n\\n";
+  std::vector<std::string> phases;
   int64_t last = 0;
-  int64_t total = 0;
-  const auto progress = [&](int64_t done, int64_t all) {
+  const auto progress = [&](std::string_view phase, int64_t done, int64_t all) {
+    if (phases.empty() || phases.back() != phase) {
+      phases.emplace_back(phase);
+      last = 0;
+    }
     EXPECT_GE(done, last);
+    EXPECT_LE(done, all);
     last = done;
-    total = all;
+    EXPECT_EQ(all, static_cast<int64_t>(text.size()));
   };
   const PreparedData made = prepare(options, progress);
   EXPECT_FALSE(made.reused);
-  EXPECT_GT(total, 0);
-  EXPECT_EQ(last, total);
+  EXPECT_EQ(phases, (std::vector<std::string>{"hashing", "reading", "encoding"}));
+  EXPECT_EQ(last, static_cast<int64_t>(text.size()));
   EXPECT_EQ(made.tokenizer->kind(), "char");
   ASSERT_TRUE(made.tokenizer->eos_id());
   EXPECT_GT(made.shards->document_count(), 100);
   const TokenRange first = made.shards->document(0);
   EXPECT_EQ(made.tokenizer->decode(made.shards->copy(first)), make_story(1, 0));
-  EXPECT_EQ(made.split.train.end, made.split.validation.begin);
-  EXPECT_EQ(made.split.validation.end, made.shards->size());
+  ASSERT_EQ(made.split.train.size(), 1u);
+  ASSERT_EQ(made.split.validation.size(), 1u);
+  EXPECT_EQ(made.split.train[0].range.end, made.split.validation[0].range.begin);
+  EXPECT_EQ(made.split.validation[0].range.end, made.shards->size());
 
   const PreparedData again = prepare(options);
   EXPECT_TRUE(again.reused);
   EXPECT_EQ(again.shards->folder(), made.shards->folder());
-  options.tokenizer = (made.shards->folder() / "tokenizer.json").string();
-  EXPECT_TRUE(prepare(options).reused);
+  EXPECT_EQ(again.tokenizer->hash(), made.tokenizer->hash());
   options.tokenizer = "byte";
   EXPECT_FALSE(prepare(options).reused);
   options.separator = "";
@@ -113,8 +125,7 @@ TEST(Prepare, SaysWhatDoesNotFit) {
   options.separator = "\\q";
   EXPECT_NE(error_of([&] { prepare(options); }), "");
   options.separator = "";
-  const auto narrow = make_tokenizer("char", {"ab"});
-  narrow->save(folder / "narrow.json");
+  text::CharTokenizer::train("ab").save(folder / "narrow.json");
   options.tokenizer = (folder / "narrow.json").string();
   const std::string message = error_of([&] { prepare(options); });
   EXPECT_NE(message.find("U+0063 'c'"), std::string::npos) << message;
@@ -130,11 +141,81 @@ TEST(Prepare, OptionsDescribeThemselves) {
   EXPECT_THROW(set_from_text(find_option(entries, "mode"), "other"), Error);
 }
 
-TEST(Unescape, KnowsFourEscapes) {
-  EXPECT_EQ(unescape("a\\n\\t\\r\\\\b"), "a\n\t\r\\b");
-  EXPECT_EQ(unescape(""), "");
-  EXPECT_THROW((void)unescape("\\"), Error);
-  EXPECT_THROW((void)unescape("\\x"), Error);
+/// What is in the folder but its manifest: "NAME HASH" a line.
+std::string files_of(const ShardSet& shards) {
+  std::set<std::string> lines;
+  for (const auto& entry : std::filesystem::directory_iterator(shards.folder())) {
+    const std::string name = entry.path().filename().string();
+    if (name != kManifestName) lines.insert(name + " " + io::hash128_file_hex(entry.path()) + "\n");
+  }
+  std::string all;
+  for (const std::string& line : lines) all += line;
+  return all;
+}
+
+TEST(Prepare, TheSameDocumentsInAnyKindOfFileGiveTheSameShards) {
+  const TestFolder folder;
+  std::string plain, jsonl;
+  for (int64_t i = 0; i < 300; ++i) {
+    const std::string story = make_story(1, i);
+    plain += story + "\n\n";
+    jsonl += io::Json({{"text", story}}).dump() + "\n";
+  }
+  std::string expected;
+  for (const auto& [name, bytes] : {std::pair<std::string, std::string>{"a.txt", plain},
+                                    {"a.txt.gz", io::gzip(plain)},
+                                    {"a.txt.zst", io::zstd(plain)},
+                                    {"a.jsonl", jsonl},
+                                    {"a.jsonl.gz", io::gzip(jsonl)},
+                                    {"a.jsonl.zst", io::zstd(jsonl)}}) {
+    DataOptions options = options_for(folder, folder.write(name, bytes));
+    options.separator = "\\n\\n";
+    const PreparedData data = prepare(options);
+    EXPECT_EQ(data.shards->document_count(), 300) << name;
+    if (expected.empty()) expected = files_of(*data.shards);
+    EXPECT_EQ(files_of(*data.shards), expected) << name;
+  }
+}
+
+int64_t resident_bytes() {
+  int64_t total = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> total >> resident;
+  return resident * 4096;
+}
+
+TEST(Prepare, MemoryDoesNotGrowWithTheText) {
+  const TestFolder folder;
+  std::string member;
+  while (member.size() < 1 << 20)
+    member += make_story(1, static_cast<int64_t>(member.size())) + "\n";
+  std::string bytes;  // one document of 32 MB
+  for (int i = 0; i < 32; ++i) bytes += io::gzip(member);
+  DataOptions options = options_for(folder, folder.write("large.txt.gz", bytes));
+  options.val_fraction = 0.5;
+  const int64_t before = resident_bytes();
+  int64_t peak = before;
+  const auto progress = [&](std::string_view, int64_t, int64_t) {
+    peak = std::max(peak, resident_bytes());
+  };
+  const PreparedData data = prepare(options, progress);
+  EXPECT_GE(data.shards->size(), 32 << 20);
+  EXPECT_EQ(data.shards->document_count(), 1);
+  EXPECT_LT(peak - before, 20 << 20);
+}
+
+TEST(Prepare, LearnsABpeVocabularyOnce) {
+  const TestFolder folder;
+  std::string text;
+  generate_stories(1, 50000, [&](std::string_view piece) { text += piece; });
+  DataOptions options = options_for(folder, folder.write("stories.txt", text));
+  options.tokenizer = "bpe";
+  options.vocab_size = 400;
+  const PreparedData made = prepare(options);
+  EXPECT_EQ(made.tokenizer->vocab_size(), 400);
+  EXPECT_EQ(made.tokenizer->decode(made.shards->copy(made.shards->all())), text);
+  EXPECT_TRUE(prepare(options).reused);
+  options.vocab_size = 300;
+  EXPECT_FALSE(prepare(options).reused);
 }
 
 }  // namespace

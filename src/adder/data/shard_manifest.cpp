@@ -32,6 +32,34 @@ ShardFile read_file_entry(const io::JsonView& view, const char* unit) {
   return file;
 }
 
+io::Json to_json(const ShardPart& part) {
+  return {{"name", part.name},
+          {"held_out", part.held_out},
+          {"documents", part.documents},
+          {"tokens", part.tokens},
+          {"source_bytes", part.source_bytes}};
+}
+
+ShardPart read_part(const io::JsonView& view) {
+  ShardPart part;
+  part.name = view.at("name").as_string();
+  part.held_out = view.at("held_out").as_bool();
+  part.documents = view.at("documents").as_integer(1, kMaxTokens);
+  part.tokens = view.at("tokens").as_integer(part.documents, kMaxTokens);
+  part.source_bytes = view.at("source_bytes").as_integer(0);
+  return part;
+}
+
+/// Throws unless `count` over `list` adds up to `expected`.
+template <typename List, typename Member>
+void check_sum(const io::JsonView& view, const List& list, Member count, int64_t expected) {
+  int64_t sum = 0;
+  for (const auto& element : list) {
+    if (__builtin_add_overflow(sum, element.*count, &sum)) view.fail("counts that can be added up");
+  }
+  if (sum != expected) view.fail(fmt::format("counts that add up to {}, not {}", expected, sum));
+}
+
 int read_token_bytes(const io::JsonView& dtype) {
   const std::string name = dtype.as_string();
   if (name != "u16" && name != "u32") dtype.fail("\"u16\" or \"u32\"");
@@ -43,6 +71,8 @@ int read_token_bytes(const io::JsonView& dtype) {
 io::Json ShardManifest::to_json() const {
   io::Json files = io::Json::array();
   for (const ShardFile& shard : shards) files.push_back(data::to_json(shard, "tokens"));
+  io::Json all_parts = io::Json::array();
+  for (const ShardPart& part : parts) all_parts.push_back(data::to_json(part));
   return {{"format", kFormatName},
           {"version", kVersion},
           {"dtype", token_bytes == 2 ? "u16" : "u32"},
@@ -52,8 +82,9 @@ io::Json ShardManifest::to_json() const {
           {"tokenizer_kind", tokenizer_kind},
           {"tokenizer_hash", tokenizer_hash},
           {"source", source},
-          {"source_bytes", source_bytes},
+          {"parts", std::move(all_parts)},
           {"documents", data::to_json(documents, "documents")},
+          {"answers", answers ? data::to_json(*answers, "spans") : io::Json(nullptr)},
           {"shards", std::move(files)}};
 }
 
@@ -80,18 +111,19 @@ ShardManifest ShardManifest::read(const std::filesystem::path& folder) {
   manifest.tokenizer_kind = root.at("tokenizer_kind").as_string();
   manifest.tokenizer_hash = root.at("tokenizer_hash").as_string();
   manifest.source = root.string("source", "");
-  manifest.source_bytes = root.at("source_bytes").as_integer(0);
   manifest.documents = read_file_entry(root.at("documents"), "documents");
-  int64_t tokens = 0;
+  if (const auto answers = root.find("answers")) {
+    manifest.answers = read_file_entry(*answers, "spans");
+  }
   for (const io::JsonView& shard : root.at("shards").items()) {
     manifest.shards.push_back(read_file_entry(shard, "tokens"));
-    if (__builtin_add_overflow(tokens, manifest.shards.back().count, &tokens)) {
-      shard.fail("a count that can be added up");
-    }
   }
-  if (tokens != manifest.tokens) {
-    root.at("tokens").fail(fmt::format("{}, the sum over the shards", tokens));
+  for (const io::JsonView& part : root.at("parts").items()) {
+    manifest.parts.push_back(read_part(part));
   }
+  check_sum(root.at("shards"), manifest.shards, &ShardFile::count, manifest.tokens);
+  check_sum(root.at("parts"), manifest.parts, &ShardPart::tokens, manifest.tokens);
+  check_sum(root.at("parts"), manifest.parts, &ShardPart::documents, manifest.documents.count);
   return manifest;
 }
 

@@ -5,30 +5,17 @@
 #include <algorithm>
 
 #include "adder/base/error.h"
+#include "adder/data/shard_file_writer.h"
 
 namespace adder::data {
-namespace {
-
-constexpr const char* kDocumentsName = "documents.bin";
-
-/// The ids as they stand in a shard, little endian.
-template <typename Stored>
-std::vector<std::byte> pack(std::span<const int32_t> ids) {
-  std::vector<std::byte> bytes(ids.size() * sizeof(Stored));
-  for (size_t i = 0; i < ids.size(); ++i) {
-    for (size_t k = 0; k < sizeof(Stored); ++k) {
-      bytes[i * sizeof(Stored) + k] =
-          static_cast<std::byte>(static_cast<uint32_t>(ids[i]) >> (8 * k));
-    }
-  }
-  return bytes;
-}
-
-}  // namespace
 
 ShardWriter::ShardWriter(const std::filesystem::path& folder, const text::Tokenizer& tokenizer,
                          Settings settings)
-    : tokenizer_(tokenizer), settings_(std::move(settings)), directory_(folder) {
+    : tokenizer_(tokenizer),
+      settings_(settings),
+      directory_(folder),
+      encoder_(tokenizer, settings.piece_bytes),
+      documents_(std::make_unique<ShardFileWriter>(directory_.staging(), "documents.bin")) {
   if (settings_.shard_tokens < 1 || settings_.piece_bytes < 1) {
     throw Error(ErrorKind::kConfig, {.what = "a shard must hold at least one token"});
   }
@@ -37,32 +24,29 @@ ShardWriter::ShardWriter(const std::filesystem::path& folder, const text::Tokeni
   manifest_.eos_id = tokenizer.eos_id();
   manifest_.tokenizer_kind = tokenizer.kind();
   manifest_.tokenizer_hash = tokenizer.hash();
+  manifest_.parts.emplace_back();
 }
 
-void ShardWriter::begin_document() {
-  documents_.push_back(static_cast<uint64_t>(tokens()));
+ShardWriter::~ShardWriter() = default;
+
+void ShardWriter::begin_part(const std::string& name, bool held_out) {
+  if (manifest_.parts.back().tokens > 0) manifest_.parts.emplace_back();
+  manifest_.parts.back().name = name;
+  manifest_.parts.back().held_out = held_out;
+}
+
+void ShardWriter::add_text(const TextPiece& piece) {
+  if (piece.first) begin_document();
+  append(encoder_.feed(piece.text, piece.last));
+  manifest_.parts.back().source_bytes += static_cast<int64_t>(piece.text.size());
+  if (piece.last && manifest_.eos_id) append({&*manifest_.eos_id, 1});
 }
 
 void ShardWriter::add_document(std::string_view text) {
-  if (text.empty()) return;
-  begin_document();
-  size_t done = 0;
-  while (done < text.size()) {
-    const std::string_view rest = text.substr(done);
-    const size_t piece = tokenizer_.cut_at(rest, settings_.piece_bytes);
-    try {
-      append(tokenizer_.encode(rest.substr(0, piece)));
-    } catch (const Error& error) {
-      throw error.within(fmt::format("document {}, from byte {}", documents_.size() - 1, done));
-    }
-    done += piece;
-    manifest_.source_bytes += static_cast<int64_t>(piece);
-    if (settings_.progress) settings_.progress(manifest_.source_bytes);
-  }
-  if (manifest_.eos_id) append({&*manifest_.eos_id, 1});
+  if (!text.empty()) add_text({.text = text, .first = true, .last = true});
 }
 
-void ShardWriter::add_document(std::span<const int32_t> ids) {
+void ShardWriter::add_document(std::span<const int32_t> ids, std::span<const uint8_t> answers) {
   if (ids.empty()) return;
   for (const int32_t id : ids) {
     if (id >= 0 && id < manifest_.vocab_size) continue;
@@ -70,53 +54,64 @@ void ShardWriter::add_document(std::span<const int32_t> ids) {
                 {.what = fmt::format("token id {} is not in the vocabulary", id),
                  .why = fmt::format("the tokenizer has ids 0 to {}", manifest_.vocab_size - 1)});
   }
+  if (!answers.empty()) append_answers(tokens(), answers);
   begin_document();
   append(ids);
 }
 
-void ShardWriter::append(std::span<const int32_t> ids) {
-  while (!ids.empty()) {
-    if (!file_) {
-      const auto name = fmt::format("tokens-{:05}.bin", manifest_.shards.size());
-      manifest_.shards.push_back({.file = name});
-      file_ = std::make_unique<io::AtomicFile>(directory_.staging() / name);
-      hash_ = std::make_unique<io::Hash128>();
+void ShardWriter::append_answers(int64_t begin, std::span<const uint8_t> answers) {
+  if (!answers_) {
+    answers_ = std::make_unique<ShardFileWriter>(directory_.staging(), "answers.bin");
+  }
+  for (size_t at = 0; at < answers.size();) {
+    size_t end = at;
+    while (end < answers.size() && answers[end] != 0) ++end;
+    if (end > at) {
+      answers_->add(static_cast<uint64_t>(begin) + at, 8);
+      answers_->add(static_cast<uint64_t>(begin) + end, 8);
+      answers_->count(1);
     }
-    const auto room = static_cast<size_t>(settings_.shard_tokens - shard_count_);
-    const auto part = ids.first(std::min(ids.size(), room));
-    const auto bytes = manifest_.token_bytes == 2 ? pack<uint16_t>(part) : pack<uint32_t>(part);
-    file_->write(bytes);
-    hash_->add(bytes);
-    shard_count_ += static_cast<int64_t>(part.size());
-    manifest_.tokens += static_cast<int64_t>(part.size());
-    ids = ids.subspan(part.size());
-    if (shard_count_ == settings_.shard_tokens) close_shard();
+    at = end + 1;
   }
 }
 
+void ShardWriter::append(std::span<const int32_t> ids) {
+  if (document_begins_ && !ids.empty()) {
+    documents_->add(static_cast<uint64_t>(tokens()), 8);
+    documents_->count(1);
+    ++manifest_.parts.back().documents;
+    document_begins_ = false;
+  }
+  for (const int32_t id : ids) {
+    if (!shard_) {
+      const auto name = fmt::format("tokens-{:05}.bin", manifest_.shards.size());
+      shard_ = std::make_unique<ShardFileWriter>(directory_.staging(), name);
+    }
+    shard_->add(static_cast<uint64_t>(id), manifest_.token_bytes);
+    shard_->count(1);
+    if (shard_->count() == settings_.shard_tokens) close_shard();
+  }
+  manifest_.tokens += static_cast<int64_t>(ids.size());
+  manifest_.parts.back().tokens += static_cast<int64_t>(ids.size());
+}
+
 void ShardWriter::close_shard() {
-  file_->commit();
-  manifest_.shards.back().count = shard_count_;
-  manifest_.shards.back().hash = hash_->hex();
-  file_.reset();
-  hash_.reset();
-  shard_count_ = 0;
+  manifest_.shards.push_back(shard_->finish());
+  shard_.reset();
+}
+
+void ShardWriter::add_file(const std::string& name, std::string_view content) {
+  io::write_file_atomic(directory_.staging() / name, content);
 }
 
 ShardManifest ShardWriter::finish(const std::string& source) {
   if (manifest_.tokens == 0) {
     throw Error(ErrorKind::kUsage, {.what = "there are no tokens to write"});
   }
-  if (file_) close_shard();
-  std::vector<std::byte> starts;
-  starts.reserve(documents_.size() * 8);
-  for (const uint64_t start : documents_) {
-    for (int k = 0; k < 8; ++k) starts.push_back(static_cast<std::byte>(start >> (8 * k)));
-  }
-  io::write_file_atomic(directory_.staging() / kDocumentsName, std::span<const std::byte>(starts));
-  manifest_.documents = {.file = kDocumentsName,
-                         .count = static_cast<int64_t>(documents_.size()),
-                         .hash = io::hash128_hex(starts)};
+  if (shard_) close_shard();
+  if (manifest_.parts.back().tokens == 0) manifest_.parts.pop_back();
+  manifest_.documents = documents_->finish();
+  if (answers_) manifest_.answers = answers_->finish();
   manifest_.source = source;
   tokenizer_.save(directory_.staging() / "tokenizer.json");
   io::write_json_file(directory_.staging() / kManifestName, manifest_.to_json());

@@ -48,29 +48,47 @@ void check_hash(const io::MappedFile& file, const std::string& expected) {
       {.what = fmt::format("tokens [{}, {}) of a stream of {} were asked for", begin, end, size)});
 }
 
-std::vector<int64_t> read_documents(const io::MappedFile& file, int64_t tokens) {
-  std::vector<int64_t> starts(static_cast<size_t>(file.size() / 8));
-  std::memcpy(starts.data(), file.bytes().data(), starts.size() * 8);
-  int64_t last = -1;
-  for (const int64_t start : starts) {
-    if (start <= last || start >= tokens || (last < 0 && start != 0)) {
-      throw Error(ErrorKind::kFormat,
-                  {.what = "the document starts do not fit the tokens",
-                   .where = file.path().string(),
-                   .why = fmt::format("start {} comes after {}, of {} tokens", start, last, tokens),
-                   .next = "remove the folder and encode the text again"});
-    }
-    last = start;
-  }
-  return starts;
-}
-
 template <typename Stored>
 Stored stored_at(const io::MappedFile& file, int64_t index) {
   Stored value;
   std::memcpy(&value, file.bytes().data() + index * static_cast<int64_t>(sizeof(Stored)),
               sizeof(Stored));
   return value;
+}
+
+/// Throws unless the u64s of `file` rise (twice the same only where `pairs` touch), from `lowest`
+/// to `highest`.
+void check_rising(const io::MappedFile& file, int64_t lowest, int64_t highest, bool pairs) {
+  int64_t last = lowest;
+  for (int64_t i = 0; i < file.size() / 8; ++i) {
+    const auto value = stored_at<int64_t>(file, i);
+    const bool may_repeat = i == 0 || (pairs && i % 2 == 0);
+    if (value < last || (value == last && !may_repeat) || value > highest) {
+      throw Error(ErrorKind::kFormat,
+                  {.what = pairs ? "the answers do not fit the tokens"
+                                 : "the document starts do not fit the tokens",
+                   .where = file.path().string(),
+                   .why = fmt::format("{} comes after {}, of at most {}", value, last, highest),
+                   .next = "remove the folder and encode the text again"});
+    }
+    last = value;
+  }
+}
+
+/// The first of `count` indices at which is_after() holds; it must hold from there on.
+template <typename Predicate>
+int64_t first_index(int64_t count, Predicate is_after) {
+  int64_t low = 0;
+  while (count > 0) {
+    const int64_t half = count / 2;
+    if (is_after(low + half)) {
+      count = half;
+    } else {
+      low += half + 1;
+      count -= half + 1;
+    }
+  }
+  return low;
 }
 
 template <typename Stored>
@@ -101,9 +119,29 @@ ShardSet ShardSet::open(const std::filesystem::path& folder) {
     begin += entry.count;
   }
   const ShardFile& documents = set.manifest_.documents;
-  const io::MappedFile file = map_checked(folder, documents, 8);
-  check_hash(file, documents.hash);
-  set.documents_ = read_documents(file, set.manifest_.tokens);
+  set.documents_.emplace(map_checked(folder, documents, 8));
+  check_hash(*set.documents_, documents.hash);
+  check_rising(*set.documents_, 0, set.size() - 1, false);
+  if (stored_at<int64_t>(*set.documents_, 0) != 0) {
+    throw Error(ErrorKind::kFormat, {.what = "the first document does not begin with the tokens",
+                                     .where = set.documents_->path().string()});
+  }
+  int64_t document = 0;
+  int64_t token = 0;
+  for (const ShardPart& part : set.manifest_.parts) {
+    if (set.document(document).begin != token) {
+      throw Error(ErrorKind::kFormat,
+                  {.what = "a part of the token shards does not begin with a document",
+                   .where = (folder / kManifestName).string() + ": part \"" + part.name + "\""});
+    }
+    document += part.documents;
+    token += part.tokens;
+  }
+  if (const auto& answers = set.manifest_.answers) {
+    set.answers_.emplace(map_checked(folder, *answers, 16));
+    check_hash(*set.answers_, answers->hash);
+    check_rising(*set.answers_, 0, set.size(), true);
+  }
   return set;
 }
 
@@ -172,13 +210,29 @@ TokenRange ShardSet::document(int64_t index) const {
     throw Error(ErrorKind::kInternal,
                 {.what = fmt::format("document {} of {} was asked for", index, document_count())});
   }
-  const auto at = static_cast<size_t>(index);
-  return {documents_[at], at + 1 < documents_.size() ? documents_[at + 1] : size()};
+  return {stored_at<int64_t>(*documents_, index),
+          index + 1 < document_count() ? stored_at<int64_t>(*documents_, index + 1) : size()};
 }
 
 int64_t ShardSet::document_at(int64_t position) const {
   if (position < 0 || position >= size()) throw_out_of_range(position, position + 1, size());
-  return std::upper_bound(documents_.begin(), documents_.end(), position) - documents_.begin() - 1;
+  const auto is_after = [&](int64_t i) { return stored_at<int64_t>(*documents_, i) > position; };
+  return first_index(document_count(), is_after) - 1;
+}
+
+void ShardSet::copy_answers(int64_t begin, std::span<bool> out) const {
+  std::ranges::fill(out, false);
+  const int64_t end = begin + static_cast<int64_t>(out.size());
+  const int64_t count = manifest_.answers->count;
+  const auto ends_after = [&](int64_t i) {
+    return stored_at<int64_t>(*answers_, 2 * i + 1) > begin;
+  };
+  for (int64_t i = first_index(count, ends_after); i < count; ++i) {
+    const int64_t from = std::max(stored_at<int64_t>(*answers_, 2 * i), begin);
+    const int64_t to = std::min(stored_at<int64_t>(*answers_, 2 * i + 1), end);
+    if (from >= end) break;
+    std::fill(out.begin() + (from - begin), out.begin() + (to - begin), true);
+  }
 }
 
 }  // namespace adder::data

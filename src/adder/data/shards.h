@@ -3,6 +3,7 @@
 //   FOLDER/manifest.json       written last; see shard_manifest.h
 //   FOLDER/tokens-00000.bin    ids, little endian, u16 where the vocabulary allows it, else u32
 //   FOLDER/documents.bin       u64 each: where document i begins in the stream
+//   FOLDER/answers.bin         conversations only; two u64 each: where an answer begins and ends
 //   FOLDER/tokenizer.json      what the ids mean
 //
 // Documents stand one after another, each followed by the tokenizer's eos where it has one; that
@@ -13,6 +14,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -53,11 +55,16 @@ class ShardSet {
   void copy(int64_t begin, std::span<int32_t> out) const;
   std::vector<int32_t> copy(TokenRange range) const;
 
-  int64_t document_count() const { return static_cast<int64_t>(documents_.size()); }
+  int64_t document_count() const { return manifest_.documents.count; }
   /// All tokens of a document, its eos included. Documents are never empty.
   TokenRange document(int64_t index) const;
   /// The document that holds a position.
   int64_t document_at(int64_t position) const;
+
+  /// Conversations, of which only the answers are learnt.
+  bool has_answers() const { return answers_.has_value(); }
+  /// Sets out[i] where position begin + i is part of an answer. has_answers() only.
+  void copy_answers(int64_t begin, std::span<bool> out) const;
 
  private:
   struct Shard {
@@ -71,7 +78,8 @@ class ShardSet {
   std::filesystem::path folder_;
   ShardManifest manifest_;
   std::vector<Shard> shards_;
-  std::vector<int64_t> documents_;  // where each begins
+  std::optional<io::MappedFile> documents_;  // always there after open()
+  std::optional<io::MappedFile> answers_;
 };
 
 }  // namespace adder::data

@@ -33,7 +33,7 @@ TEST(Shards, HoldTheDocumentsWithEosBetween) {
   EXPECT_EQ(set.manifest().shards.size(), 3u);
   EXPECT_EQ(set.manifest().tokenizer_hash, tokenizer.hash());
   EXPECT_EQ(set.manifest().source, "here");
-  EXPECT_EQ(set.manifest().source_bytes, 5);
+  EXPECT_EQ(set.manifest().parts.at(0).source_bytes, 5);
   EXPECT_EQ(set.document_count(), 3);
   EXPECT_EQ(set.document(0), (TokenRange{0, 3}));
   EXPECT_EQ(set.document(1), (TokenRange{3, 5}));
@@ -121,7 +121,8 @@ TEST(Shards, AWrongManifestIsRefused) {
   using io::Json;
   const std::function<void(Json&)> edits[] = {
       [](Json& j) { j.erase("format"); },
-      [](Json& j) { j["version"] = 2; },
+      [](Json& j) { j["version"] = 1; },
+      [](Json& j) { j["version"] = 3; },
       [](Json& j) { j["dtype"] = "i64"; },
       [](Json& j) { j["dtype"] = "u32"; },
       [](Json& j) { j["tokens"] = 9; },
@@ -140,6 +141,15 @@ TEST(Shards, AWrongManifestIsRefused) {
       [](Json& j) { j["documents"]["documents"] = 2; },
       [](Json& j) { j["documents"]["file"] = "/etc/passwd"; },
       [](Json& j) { j["shards"][0]["file"] = "tokens-00001.bin"; },
+      [](Json& j) { j["parts"] = Json::array(); },
+      [](Json& j) { j["parts"][0]["tokens"] = 7; },
+      [](Json& j) { j["parts"][0]["documents"] = 2; },
+      [](Json& j) { j["parts"][0]["held_out"] = "no"; },
+      [](Json& j) {  // a border inside a document
+        j["parts"].push_back(j["parts"][0]);
+        j["parts"][0]["documents"] = 1, j["parts"][0]["tokens"] = 2;
+        j["parts"][1]["documents"] = 2, j["parts"][1]["tokens"] = 6;
+      },
   };
   const TestFolder folder;
   (void)three_documents(folder, text::ByteTokenizer());
@@ -165,10 +175,10 @@ TEST(Split, HoldsOutTheEnd) {
   writer.finish();
   const ShardSet one = ShardSet::open(folder / "one");
   // nanoGPT's data/shakespeare_char/prepare.py trains on 1,003,854 of these and keeps 111,540
-  EXPECT_EQ(split_tokens(one, 0.1).train, (TokenRange{0, 1003854}));
-  EXPECT_EQ(split_tokens(one, 0.1).validation.size(), 111540);
-  EXPECT_EQ(split_tokens(one, 0).train, one.all());
-  EXPECT_EQ(split_tokens(one, 0).validation.size(), 0);
+  EXPECT_EQ(split_tokens(one, 0.1).train.at(0).range, (TokenRange{0, 1003854}));
+  EXPECT_EQ(split_tokens(one, 0.1).validation.at(0).range.size(), 111540);
+  EXPECT_EQ(split_tokens(one, 0).train.at(0).range, one.all());
+  EXPECT_TRUE(split_tokens(one, 0).validation.empty());
   EXPECT_THROW((void)split_tokens(one, 1), Error);
   EXPECT_THROW((void)split_tokens(one, -0.1), Error);
   EXPECT_THROW((void)split_tokens(one, std::numeric_limits<double>::quiet_NaN()), Error);
@@ -177,9 +187,10 @@ TEST(Split, HoldsOutTheEnd) {
 TEST(Split, TakesWholeDocuments) {
   const TestFolder folder;
   const ShardSet set = three_documents(folder, text::ByteTokenizer());
-  EXPECT_EQ(split_tokens(set, 0.1).train, (TokenRange{0, 5}));
-  EXPECT_EQ(split_tokens(set, 0.4).train, (TokenRange{0, 3}));  // [5, 8) is 0.375 of the stream
-  EXPECT_EQ(split_tokens(set, 0.99).train, (TokenRange{0, 3}));
+  EXPECT_EQ(split_tokens(set, 0.1).train.at(0).range, (TokenRange{0, 5}));
+  EXPECT_EQ(split_tokens(set, 0.4).train.at(0).range,
+            (TokenRange{0, 3}));  // [5, 8) is 0.375 of the stream
+  EXPECT_EQ(split_tokens(set, 0.99).train.at(0).range, (TokenRange{0, 3}));
 }
 
 }  // namespace

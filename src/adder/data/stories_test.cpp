@@ -2,12 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cctype>
 #include <set>
 #include <unordered_set>
 
-#include "adder/data/corpus.h"
 #include "adder/data/story_words.h"
+#include "adder/io/file.h"
 #include "adder/io/hash.h"
 
 namespace adder::data {
@@ -21,7 +22,11 @@ std::string generate(uint64_t seed, int64_t bytes) {
 
 std::vector<std::string_view> stories_of(std::string_view text) {
   std::vector<std::string_view> stories;
-  cut_documents(text, kStorySeparator, stories);
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find(kStorySeparator, at), text.size());
+    stories.push_back(text.substr(at, end - at));
+    at = end + kStorySeparator.size();
+  }
   return stories;
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 
 #include "adder/base/error.h"
 #include "adder/base/rng.h"
@@ -72,15 +73,7 @@ TokenRange Windows::window(int64_t index, int64_t phase) const {
   return {begin, std::min(begin + length_ + 1, document.tokens.end)};
 }
 
-Batch Windows::make_batch(int64_t rows) const {
-  Batch batch;
-  batch["tokens"] = Array::zeros(DType::i32, {rows, length_});
-  batch["targets"] = Array::zeros(DType::i64, {rows, length_});
-  if (has_seq_idx_) batch["seq_idx"] = Array::zeros(DType::i32, {rows, length_});
-  return batch;
-}
-
-void Windows::fill(Batch& batch, int64_t row, int64_t index, int64_t phase) const {
+bool Windows::fill(Batch& batch, int64_t row, int64_t index, int64_t phase) const {
   const TokenRange window = this->window(index, phase);
   const std::vector<int32_t> ids = shards_->copy(window);
   const auto row_of = [&](auto all) {
@@ -93,9 +86,24 @@ void Windows::fill(Batch& batch, int64_t row, int64_t index, int64_t phase) cons
     tokens[t] = t < inputs ? ids[t] : 0;
     targets[t] = t < inputs ? ids[t + 1] : kIgnoreTarget;
   }
-  if (!has_seq_idx_) return;
+  if (shards_->has_answers()) keep_answers(window, targets.first(inputs));
+  if (const auto found = batch.find("seq_idx"); found != batch.end()) {
+    number_documents(window, targets, row_of(found->second.as<int32_t>()));
+  }
+  return std::ranges::any_of(targets, [](int64_t target) { return target != kIgnoreTarget; });
+}
 
-  const auto seq_idx = row_of(batch.at("seq_idx").as<int32_t>());
+void Windows::keep_answers(TokenRange window, std::span<int64_t> targets) const {
+  const auto learnt = std::make_unique<bool[]>(targets.size());
+  shards_->copy_answers(window.begin + 1, {learnt.get(), targets.size()});
+  for (size_t t = 0; t < targets.size(); ++t) {
+    if (!learnt[t]) targets[t] = kIgnoreTarget;
+  }
+}
+
+void Windows::number_documents(TokenRange window, std::span<int64_t> targets,
+                               std::span<int32_t> seq_idx) const {
+  const auto inputs = static_cast<size_t>(window.size() - 1);
   int64_t document = shards_->document_at(window.begin);
   int64_t document_end = shards_->document(document).end;
   int32_t number = 0;

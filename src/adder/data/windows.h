@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -31,10 +32,9 @@ class Windows {
   /// The tokens of window `index` in [0, count(phase)): 2 to length + 1 positions.
   TokenRange window(int64_t index, int64_t phase) const;
 
-  /// Writes window `index` into row `row` of a batch made by make_batch().
-  void fill(Batch& batch, int64_t row, int64_t index, int64_t phase) const;
-
-  Batch make_batch(int64_t rows) const;
+  /// Writes window `index` into row `row` of "tokens", "targets" and, where the batch has it,
+  /// "seq_idx" (loader.h). False when it has no target.
+  bool fill(Batch& batch, int64_t row, int64_t index, int64_t phase) const;
 
  private:
   struct Document {
@@ -42,6 +42,9 @@ class Windows {
     int64_t first_window;  // number of its first window
   };
   void list_documents();
+  void number_documents(TokenRange window, std::span<int64_t> targets,
+                        std::span<int32_t> seq_idx) const;
+  void keep_answers(TokenRange window, std::span<int64_t> targets) const;
 
   const ShardSet* shards_;
   TokenRange range_;

@@ -1,0 +1,62 @@
+// Reads the documents of corpora for whoever makes a tokenizer or token shards of them.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "adder/data/corpora.h"
+#include "adder/data/document_stream.h"
+#include "adder/data/shard_writer.h"
+#include "adder/text/chat_template.h"
+
+namespace adder::data {
+
+/// Told how far a piece of the work is: "hashing", "reading", "learning tokens", "encoding"; the
+/// unit is bytes of the files (tokens for learning).
+using ProgressCallback = std::function<void(std::string_view phase, int64_t done, int64_t total)>;
+
+/// Which documents, where data.val_documents holds some out.
+enum class Take { kAll, kTrained, kHeldOut };
+
+class CorpusReader {
+ public:
+  using Files = std::vector<std::filesystem::path>;
+
+  /// Throws kConfig for an unknown escape in data.separator, and what load_chat_template() throws.
+  CorpusReader(const DataOptions& options, ProgressCallback progress);
+
+  /// What follows reads `files`, in all of its calls together.
+  void begin_phase(std::string_view phase, const Files& files);
+
+  /// Calls visit(piece) for the text of each document taken; a conversation's text is what the
+  /// template makes of it.
+  void for_each_text(const Files& files, Take take,
+                     const std::function<void(const TextPiece&)>& visit);
+  /// Adds the documents taken to the part of `writer` that is begun. How many they were.
+  int64_t encode(const Files& files, Take take, const text::Tokenizer& tokenizer,
+                 ShardWriter& writer);
+
+  /// Null where no conversations are read.
+  const text::ChatTemplate* chat() const { return chat_.get(); }
+
+ private:
+  bool takes(std::string_view first_piece, Take take) const;
+  void tell(int64_t bytes_read) const;
+  template <typename Visit>
+  void for_each_conversation(const Files& files, Take take, Visit visit);
+
+  DocumentOptions documents_;
+  double val_documents_;
+  std::shared_ptr<const text::ChatTemplate> chat_;
+  ProgressCallback progress_;
+  std::string phase_;
+  int64_t done_ = 0;  // bytes of files that this phase is through with
+  int64_t total_ = 0;
+};
+
+}  // namespace adder::data

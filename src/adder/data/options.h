@@ -1,0 +1,59 @@
+// What a recipe says about its text.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "adder/base/options.h"
+
+namespace adder::data {
+
+struct DataOptions {
+  std::vector<std::string> text;
+  std::vector<double> weights;
+  std::string tokenizer = "char";
+  int64_t vocab_size = 4096;
+  double val_fraction = 0.1;
+  std::vector<std::string> val_text;
+  double val_documents = 0;
+  std::string separator;
+  std::string field = "text";
+  std::string chat_template;
+  std::string mode = "packed";
+  std::string cache;
+
+  void describe(OptionVisitor& v) {
+    v.field("text", text,
+            "text files (UTF-8): .txt, .jsonl, .gz and .zst of both, folders of such files, "
+            "patterns (*.txt)");
+    v.field("weights", weights,
+            "mixture: the share of training windows from each entry of text; empty: all texts one "
+            "after another");
+    v.field("tokenizer", tokenizer,
+            "\"char\" or \"bpe\" (made from the text), \"byte\", or the path of a tokenizer.json "
+            "or model folder");
+    v.field("vocab_size", vocab_size, "tokens that \"bpe\" learns");
+    v.field("val_fraction", val_fraction,
+            "share at the end of each text that is held out for validation; 0: none; not looked at "
+            "where val_text or val_documents says what is held out");
+    v.field("val_text", val_text,
+            "texts held out for validation, as `text`; left out of it where they are in it");
+    v.field("val_documents", val_documents,
+            "share of whole documents, chosen by their content, held out for validation");
+    v.field("separator", separator,
+            "text between documents of plain text, \\n and \\t understood; empty: each file is one "
+            "document");
+    v.field("field", field, "member of a jsonl line that holds the text");
+    v.field("chat_template", chat_template,
+            "conversations in jsonl are learnt, answers only: \"chatml\", \"plain\", \"llama2\", "
+            "\"llama3\", or the path of a template or model folder; empty: plain texts");
+    v.choice("mode", mode, {"packed", "docs"},
+             "packed: windows run on across documents, state reset at borders; docs: one document "
+             "a row, padded");
+    v.field("cache", cache,
+            "folder that keeps encoded text; empty: adder/tokens in the user's cache folder");
+  }
+};
+
+}  // namespace adder::data
