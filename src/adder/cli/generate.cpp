@@ -40,7 +40,7 @@ std::vector<int32_t> prompt_of(const Request& request, const Arguments& args,
   if (args.given("ids")) return read_ids(request.ids, loaded.model.vocab_size());
   const std::string text =
       args.given("prompt") ? request.prompt : read_prompt_file(request.prompt_file);
-  auto ids = loaded.words("a prompt").encode(text);
+  auto ids = text::encode_beginning(loaded.words("a prompt"), text);
   if (ids.empty()) {
     throw Error(ErrorKind::kUsage,
                 {.what = "the prompt is empty", .next = "give at least one character"});
@@ -49,11 +49,12 @@ std::vector<int32_t> prompt_of(const Request& request, const Arguments& args,
 }
 
 std::string valid_text(const text::Tokenizer& tokenizer, std::span<const int32_t> ids) {
-  text::StreamDecoder decoder;
-  std::string text;
+  std::vector<int32_t> known;
   for (const int32_t id : ids) {
-    if (id < tokenizer.vocab_size()) text += decoder.feed(tokenizer.token_bytes(id));
+    if (id < tokenizer.vocab_size()) known.push_back(id);
   }
+  text::StreamDecoder decoder;
+  const std::string text = decoder.feed(tokenizer.decode(known));
   return text + decoder.flush();
 }
 

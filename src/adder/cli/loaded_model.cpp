@@ -9,9 +9,10 @@ namespace {
 /// The folder's tokenizer, or null and the reason in `problem`. Malformed files throw.
 std::unique_ptr<text::Tokenizer> tokenizer_of(const std::filesystem::path& folder,
                                               int64_t vocab_size, ErrorText& problem) {
-  const std::filesystem::path file = folder / "tokenizer.json";
-  problem = {.where = file.string(), .why = "there is no such file"};
-  if (!std::filesystem::exists(file)) return nullptr;
+  const auto file = text::tokenizer_file(folder);
+  problem = {.where = (folder / "tokenizer.json").string(), .why = "there is no such file"};
+  if (!file) return nullptr;
+  problem.where = file->string();
   try {
     auto tokenizer = text::load_tokenizer(folder);
     if (tokenizer->vocab_size() <= vocab_size) return tokenizer;
@@ -23,9 +24,9 @@ std::unique_ptr<text::Tokenizer> tokenizer_of(const std::filesystem::path& folde
     problem = error.text();
     problem.why = problem.what + (problem.why.empty() ? "" : ": " + problem.why);
   }
-  log_warn_once("tokenizer " + file.string(), "the model's tokenizer cannot be used (" +
-                                                  problem.where + ": " + problem.why +
-                                                  "); token ids work, text does not");
+  log_warn_once("tokenizer " + file->string(), "the model's tokenizer cannot be used (" +
+                                                   problem.where + ": " + problem.why +
+                                                   "); token ids work, text does not");
   return nullptr;
 }
 
@@ -33,7 +34,7 @@ std::unique_ptr<text::Tokenizer> tokenizer_of(const std::filesystem::path& folde
 
 const text::Tokenizer& LoadedModel::words(const std::string& what_for) const {
   if (tokenizer) return *tokenizer;
-  const bool missing = !std::filesystem::exists(folder / "tokenizer.json");
+  const bool missing = !text::tokenizer_file(folder);
   throw Error(missing ? ErrorKind::kNotFound : ErrorKind::kUnsupported,
               {.what = (missing ? "the model has no tokenizer, which "
                                 : "the model's tokenizer cannot be used, which ") +

@@ -1,6 +1,6 @@
 #include "adder/cli/sampling.h"
 
-#include "adder/data/prepare.h"
+#include "adder/data/unescape.h"
 
 namespace adder::cli {
 

@@ -12,6 +12,7 @@ class ByteTokenizer final : public Tokenizer {
   std::string kind() const override { return "byte"; }
   int64_t vocab_size() const override { return 257; }
   std::optional<int32_t> eos_id() const override { return kEos; }
+  using Tokenizer::encode;
   std::vector<int32_t> encode(std::string_view text) const override;
   std::string token_bytes(int32_t id) const override;
   size_t cut_at(std::string_view text, size_t limit) const override;

@@ -27,6 +27,7 @@ class CharTokenizer final : public Tokenizer {
   int64_t vocab_size() const override;
   std::optional<int32_t> eos_id() const override;
   std::optional<int32_t> unk_id() const;
+  using Tokenizer::encode;
   std::vector<int32_t> encode(std::string_view text) const override;
   std::string token_bytes(int32_t id) const override;
   size_t cut_at(std::string_view text, size_t limit) const override;

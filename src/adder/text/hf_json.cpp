@@ -8,17 +8,14 @@
 
 namespace adder::text {
 
+io::Json hf_added_token(const std::string& content, int32_t id) {
+  return {{"id", id},        {"content", content},  {"single_word", false}, {"lstrip", false},
+          {"rstrip", false}, {"normalized", false}, {"special", true}};
+}
+
 io::Json hf_frame(const ControlTokens& control_tokens) {
   io::Json added = io::Json::array();
-  for (const auto& [content, id] : control_tokens) {
-    added.push_back({{"id", id},
-                     {"content", content},
-                     {"single_word", false},
-                     {"lstrip", false},
-                     {"rstrip", false},
-                     {"normalized", false},
-                     {"special", true}});
-  }
+  for (const auto& [content, id] : control_tokens) added.push_back(hf_added_token(content, id));
   return {{"version", "1.0"},          {"truncation", nullptr}, {"padding", nullptr},
           {"added_tokens", added},     {"normalizer", nullptr}, {"pre_tokenizer", nullptr},
           {"post_processor", nullptr}, {"decoder", nullptr},    {"model", nullptr}};

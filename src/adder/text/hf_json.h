@@ -17,8 +17,16 @@ inline constexpr const char* kUnkToken = "<unk>";
 /// The Split pattern of the character tokenizer: any one character, newlines included.
 inline constexpr const char* kEveryCharacter = "[\\s\\S]";
 
+/// Member of an added token that ends a text: Adder's own, passed over by the reference library.
+inline constexpr const char* kEosRole = "ends_text";
+
+inline constexpr io::JsonLimits kTokenizerFileLimits = {.max_bytes = int64_t{256} << 20};
+
 /// Control tokens, by text and id.
 using ControlTokens = std::vector<std::pair<std::string, int32_t>>;
+
+/// The entry of a control token in `added_tokens`.
+io::Json hf_added_token(const std::string& content, int32_t id);
 
 /// version, truncation, padding, added_tokens, normalizer, pre_tokenizer, post_processor, decoder,
 /// model; the last five null.

@@ -7,17 +7,20 @@
 #include "adder/base/error.h"
 #include "adder/io/file.h"
 #include "adder/io/json.h"
+#include "adder/text/bpe_tokenizer.h"
 #include "adder/text/byte_level.h"
 #include "adder/text/byte_tokenizer.h"
 #include "adder/text/char_tokenizer.h"
 #include "adder/text/hf_json.h"
+#include "adder/text/sentencepiece.h"
 #include "adder/text/tokenizer.h"
 #include "adder/text/utf8.h"
 
 namespace adder::text {
 namespace {
 
-constexpr int64_t kMaxFileBytes = int64_t{256} << 20;
+constexpr const char* kTokenizerFiles[] = {"tokenizer.json", "tokenizer.model",
+                                           "tokenizer.model.v3"};
 
 using Vocabulary = std::vector<std::pair<std::string, int32_t>>;
 
@@ -44,7 +47,7 @@ std::optional<char32_t> single_character(const std::string& token) {
               {.what = "this kind of tokenizer is not known",
                .where = root.name(),
                .why = std::move(why),
-               .next = "Adder reads the byte and character tokenizers that it writes"});
+               .next = "Adder reads byte-pair encoding, and its own byte and character kinds"});
 }
 
 // ---- byte: BPE over the byte-level alphabet, without merges ----
@@ -52,11 +55,12 @@ std::optional<char32_t> single_character(const std::string& token) {
 bool is_byte(const io::JsonView& root) {
   const auto model = root.find("model");
   if (!model || model->string("type", "") != "BPE") return false;
-  const auto merges = model->find("merges");
-  return merges && merges->json().is_array() && merges->json().empty();
+  const auto merges = model->find("merges"), vocab = model->find("vocab");
+  return merges && merges->json().is_array() && merges->json().empty() && vocab &&
+         vocab->json().is_object() && vocab->has(kEosToken);
 }
 
-std::unique_ptr<Tokenizer> read_byte(const io::JsonView& root) {
+std::unique_ptr<Tokenizer> read_byte(const io::JsonView& root, std::string_view) {
   for (const char* part : {"normalizer", "truncation", "padding"}) require_null(root, part);
   for (const char* part : {"pre_tokenizer", "decoder"}) {
     if (part_type(root, part) != "ByteLevel") root.at(part).fail("ByteLevel");
@@ -90,7 +94,7 @@ bool is_char(const io::JsonView& root) {
   return pattern && pattern->string("Regex", "") == kEveryCharacter;
 }
 
-std::unique_ptr<Tokenizer> read_char(const io::JsonView& root) {
+std::unique_ptr<Tokenizer> read_char(const io::JsonView& root, std::string_view) {
   for (const char* part : {"normalizer", "post_processor", "truncation", "padding"}) {
     require_null(root, part);
   }
@@ -133,40 +137,77 @@ std::unique_ptr<Tokenizer> read_char(const io::JsonView& root) {
   return std::make_unique<CharTokenizer>(std::move(vocabulary));
 }
 
+// ---- bpe ----
+
+bool is_bpe(const io::JsonView& root) {
+  const auto model = root.find("model");
+  if (!model) return false;
+  // Files of early versions name no type.
+  return model->string("type", model->has("merges") ? "BPE" : "") == "BPE";
+}
+
+std::unique_ptr<Tokenizer> read_bpe(const io::JsonView& root, std::string_view source) {
+  return std::make_unique<BpeTokenizer>(root, std::string(source));
+}
+
 // ---- all kinds ----
 
 struct Reader {
   bool (*recognises)(const io::JsonView& root);
-  std::unique_ptr<Tokenizer> (*read)(const io::JsonView& root);
+  std::unique_ptr<Tokenizer> (*read)(const io::JsonView& root, std::string_view source);
 };
 
-constexpr Reader kReaders[] = {{is_byte, read_byte}, {is_char, read_char}};
+constexpr Reader kReaders[] = {{is_byte, read_byte}, {is_char, read_char}, {is_bpe, read_bpe}};
+
+/// Which token ends a text, as a tokenizer_config.json beside the tokenizer says.
+void take_config(const std::filesystem::path& file, Tokenizer& tokenizer) {
+  auto* bpe = dynamic_cast<BpeTokenizer*>(&tokenizer);
+  if (bpe == nullptr || !std::filesystem::exists(file)) return;
+  const io::Json value = io::read_json_file(file);
+  const io::JsonView root(value, file.string());
+  auto eos = root.find("eos_token");
+  if (eos && eos->json().is_object()) eos = eos->at("content");
+  if (eos && !bpe->set_eos(eos->as_string())) eos->fail("a token of the tokenizer");
+}
+
+std::filesystem::path file_in(const std::filesystem::path& folder) {
+  if (auto file = tokenizer_file(folder)) return *file;
+  throw Error(ErrorKind::kNotFound,
+              {.what = "the folder holds no tokenizer",
+               .where = folder.string(),
+               .why = "there is no tokenizer.json and no tokenizer.model in it"});
+}
 
 }  // namespace
 
 std::unique_ptr<Tokenizer> parse_tokenizer(std::string_view json, const std::string& name) {
-  const io::Json value = io::parse_json(json, name, {.max_bytes = kMaxFileBytes});
+  const io::Json value = io::parse_json(json, name, kTokenizerFileLimits);
   const io::JsonView root(value, name);
   if (!value.is_object()) root.fail("an object, as in a tokenizer.json");
   for (const Reader& reader : kReaders) {
-    if (reader.recognises(root)) return reader.read(root);
+    if (reader.recognises(root)) return reader.read(root, json);
   }
   const std::string type = root.at("model").string("type", "of no named type");
   throw_unsupported(root, fmt::format("its model is {}", type));
 }
 
-std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& path) {
-  std::filesystem::path file = path;
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) {
-    file /= "tokenizer.json";
-    if (!std::filesystem::exists(file, ignored)) {
-      throw Error(ErrorKind::kNotFound, {.what = "the folder holds no tokenizer",
-                                         .where = path.string(),
-                                         .why = "there is no tokenizer.json in it"});
-    }
+std::optional<std::filesystem::path> tokenizer_file(const std::filesystem::path& folder) {
+  for (const char* name : kTokenizerFiles) {
+    std::error_code ignored;
+    if (std::filesystem::exists(folder / name, ignored)) return folder / name;
   }
-  return parse_tokenizer(io::read_file(file, kMaxFileBytes), file.string());
+  return std::nullopt;
+}
+
+std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& path) {
+  std::error_code ignored;
+  const bool folder = std::filesystem::is_directory(path, ignored);
+  const std::filesystem::path file = folder ? file_in(path) : path;
+  std::string content = io::read_file(file, kTokenizerFileLimits.max_bytes);
+  if (is_sentencepiece(content)) content = sentencepiece_to_json(content, file.string());
+  auto tokenizer = parse_tokenizer(content, file.string());
+  if (folder) take_config(path / "tokenizer_config.json", *tokenizer);
+  return tokenizer;
 }
 
 }  // namespace adder::text

@@ -23,6 +23,12 @@ std::string Tokenizer::hash() const {
   return io::hash128_hex(io::as_bytes(json));
 }
 
+std::vector<int32_t> encode_beginning(const Tokenizer& tokenizer, std::string_view text) {
+  std::vector<int32_t> ids = tokenizer.encode(text);
+  if (const auto bos = tokenizer.bos_id()) ids.insert(ids.begin(), *bos);
+  return ids;
+}
+
 void Tokenizer::check_id(int32_t id) const {
   if (id >= 0 && id < vocab_size()) return;
   throw Error(ErrorKind::kUsage,

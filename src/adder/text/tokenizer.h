@@ -17,11 +17,17 @@
 
 namespace adder::text {
 
+/// How "<|endoftext|>" in a text is read.
+enum class Specials {
+  kAsText,  // as the characters it is made of: texts of people and of files
+  kParsed,  // as the control token: what a chat template writes
+};
+
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  /// "byte", "char", ...
+  /// "byte", "char", "bpe"
   virtual std::string kind() const = 0;
 
   /// Ids run over [0, vocab_size()). A model may have more rows than that (padding); those ids have
@@ -31,10 +37,23 @@ class Tokenizer {
   /// The token that ends a document, if there is one. encode() never gives it.
   virtual std::optional<int32_t> eos_id() const = 0;
 
+  /// The token that goes before a text at the beginning of a session or document, where the
+  /// tokenizer's file asks for one. encode() never gives it.
+  virtual std::optional<int32_t> bos_id() const { return std::nullopt; }
+
+  /// The token with this text, control tokens included ("<|im_end|>").
+  virtual std::optional<int32_t> id_of(std::string_view) const { return std::nullopt; }
+
   /// Ids of `text`. Everything is taken as plain text: "<eos>" in it is five characters, not a
-  /// control token. Throws when the text cannot be written in this vocabulary, naming the character
-  /// and its byte offset.
+  /// control token. (Added tokens that are not special are found.) Throws when the text cannot be
+  /// written in this vocabulary, naming the character and its byte offset.
   virtual std::vector<int32_t> encode(std::string_view text) const = 0;
+
+  /// The same; with kParsed, control tokens written in the text become ids. Kinds whose files have
+  /// no texts for control tokens take both alike. Safe from several threads.
+  virtual std::vector<int32_t> encode(std::string_view text, Specials) const {
+    return encode(text);
+  }
 
   /// The bytes that a token stands for; they may be a part of a character. Control tokens give "".
   /// Throws kUsage for an id outside [0, vocab_size()).
@@ -63,11 +82,18 @@ class Tokenizer {
   void check_id(int32_t id) const;
 };
 
-/// Reads a tokenizer out of a file, or out of `tokenizer.json` in a folder. Errors: kNotFound,
-/// kFormat (with the field), kUnsupported for kinds that Adder does not know.
+/// Ids of `text` at the beginning of a session or document: bos_id() first, where there is one.
+std::vector<int32_t> encode_beginning(const Tokenizer& tokenizer, std::string_view text);
+
+/// The first of tokenizer.json, tokenizer.model and tokenizer.model.v3 in a folder, if any.
+std::optional<std::filesystem::path> tokenizer_file(const std::filesystem::path& folder);
+
+/// Reads a tokenizer out of a file (tokenizer.json, or a SentencePiece model), or out of
+/// tokenizer_file() of a folder, whose tokenizer_config.json says then which token ends a text.
+/// Errors: kNotFound, kFormat (with the field), kUnsupported for kinds that Adder does not know.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& path);
 
-/// The same out of the file's text; `name` is what errors call it.
+/// The same out of the text of a tokenizer.json; `name` is what errors call it.
 std::unique_ptr<Tokenizer> parse_tokenizer(std::string_view json, const std::string& name);
 
 }  // namespace adder::text

@@ -1,0 +1,44 @@
+// Learns a byte-level BPE vocabulary from text (Sennrich et al. 2016, arXiv:1508.07909, algorithm
+// 1; over bytes, as GPT-2): the pair of neighbours that is seen most often becomes a token, again
+// and again.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string_view>
+
+#include "adder/text/tokenizer.h"
+
+namespace adder::text {
+
+struct BpeTrainerOptions {
+  int64_t vocab_size = 4096;  // counts everything: <|endoftext|>, the 256 bytes, the merges
+  int64_t min_count = 2;      // pairs seen more seldom are not merged
+  std::function<void(int64_t done, int64_t total)> progress;  // of train(), in tokens
+};
+
+/// The same text gives the same vocabulary and ids as the Hugging Face `tokenizers` library's
+/// BpeTrainer with these settings, in whatever pieces it is cut between words: of pairs seen
+/// equally often, the one with the smaller left id goes first, then the smaller right id. Memory
+/// grows with the number of distinct words only: about 100 bytes and 30 for each byte of a word.
+class BpeTrainer {
+ public:
+  /// Throws kUsage for a vocab_size outside [257, 2^24] or a min_count below 1.
+  explicit BpeTrainer(BpeTrainerOptions options);
+  ~BpeTrainer();
+
+  /// Counts the words of `text`, a document or a piece of one. Throws kFormat for invalid UTF-8.
+  void add(std::string_view text);
+
+  /// A BpeTokenizer with GPT-2's pattern and <|endoftext|> (id 0) as its eos. Smaller than asked
+  /// for when no pair is left.
+  std::unique_ptr<Tokenizer> train();
+
+ private:
+  struct Counts;
+  BpeTrainerOptions options_;
+  std::unique_ptr<Counts> counts_;
+};
+
+}  // namespace adder::text
