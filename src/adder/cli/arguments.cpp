@@ -55,7 +55,12 @@ void Arguments::texts(std::string_view name, std::vector<std::string>& value,
 }
 
 void Arguments::positional(std::string_view name, std::string& value, std::string_view help) {
-  positionals_.push_back({std::string(name), &value, std::string(help)});
+  positionals_.push_back({.name = std::string(name), .help = std::string(help), .value = &value});
+}
+
+void Arguments::positionals(std::string_view name, std::vector<std::string>& values,
+                            std::string_view help) {
+  positionals_.push_back({.name = std::string(name), .help = std::string(help), .values = &values});
 }
 
 bool Arguments::given(std::string_view key) const {
@@ -96,7 +101,8 @@ bool Arguments::parse(Words words) {
     if (is_list(entry)) option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   }
   for (const auto& word : positionals_) {
-    app.add_option(word.name, [](const CLI::results_t&) { return true; });
+    auto* option = app.add_option(word.name, [](const CLI::results_t&) { return true; });
+    if (word.values != nullptr) option->expected(0, -1);
   }
   try {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
@@ -113,7 +119,8 @@ bool Arguments::parse(Words words) {
   for (const auto& word : positionals_) {
     const auto& results = app.get_option(word.name)->results();
     if (results.empty()) refuse(word.name + " is missing");
-    *word.value = results.front();
+    if (word.value != nullptr) *word.value = results.front();
+    if (word.values != nullptr) *word.values = results;
   }
   for (const auto& entry : options_) {
     const auto& results = app.get_option(flag_of(entry))->results();

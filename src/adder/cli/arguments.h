@@ -38,6 +38,8 @@ class Arguments {
 
   /// A word that must be there; they are taken in the order of these calls. `name` in capitals.
   void positional(std::string_view name, std::string& value, std::string_view help);
+  /// One word or more, as the last of the positional ones.
+  void positionals(std::string_view name, std::vector<std::string>& values, std::string_view help);
 
   /// Sets what `words` give. False when they ask for help, which was printed. Throws kUsage with
   /// the nearest known flag, kConfig for a value that does not fit.
@@ -51,8 +53,9 @@ class Arguments {
  private:
   struct Positional {
     std::string name;
-    std::string* value;
     std::string help;
+    std::string* value = nullptr;                // one word, or
+    std::vector<std::string>* values = nullptr;  // all that follow
   };
   std::string help_text() const;
   [[noreturn]] void refuse(const std::string& what, const std::string& next = {}) const;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <vector>
 
 #include "adder/base/error.h"
@@ -11,6 +10,7 @@
 #include "adder/io/file.h"
 #include "adder/io/hash.h"
 #include "adder/io/json.h"
+#include "adder/train/checkpoint_pointer.h"
 
 namespace adder::train {
 
@@ -19,19 +19,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kManifest = "manifest.json";
-
-std::string folder_name(int64_t step) {
-  return fmt::format("step-{:08d}", step);
-}
-
-/// The step of "step-00000030", or nothing for other names.
-std::optional<int64_t> step_of(const std::string& name) {
-  int64_t step = 0;
-  if (!name.starts_with("step-")) return std::nullopt;
-  const auto [end, error] = std::from_chars(name.data() + 5, name.data() + name.size(), step);
-  if (error != std::errc() || end != name.data() + name.size()) return std::nullopt;
-  return step;
-}
 
 /// Runs `work`, with the system's refusals as errors of the house.
 template <typename Work>
@@ -45,19 +32,18 @@ auto guarded(const Work& work) {
   }
 }
 
-/// The name a pointer file ("latest", "best") holds, when that checkpoint exists.
-std::optional<fs::path> pointed(const fs::path& folder, const char* pointer) {
-  if (!fs::is_regular_file(folder / pointer)) return std::nullopt;
-  std::string name = io::read_file(folder / pointer, 64);
-  while (!name.empty() && name.back() == '\n') name.pop_back();
-  if (!step_of(name) || !fs::is_directory(folder / name)) return std::nullopt;
-  return folder / name;
+/// The path that a manifest names, kept from leading out of the folder.
+fs::path inside(const std::string& name) {
+  const fs::path path = fs::path(name).lexically_normal().relative_path();
+  return path.empty() || *path.begin() == ".." ? path.filename() : path;
 }
 
 void write_manifest(const fs::path& folder) {
   io::Json files = io::Json::object();
   std::vector<fs::path> names;
-  for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename());
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.is_regular_file()) names.push_back(entry.path().lexically_relative(folder));
+  }
   std::sort(names.begin(), names.end());
   for (const fs::path& name : names) {
     files[name.string()] = {{"bytes", fs::file_size(folder / name)},
@@ -81,7 +67,7 @@ Checkpoints::Checkpoints(const Path& run_folder, int64_t keep_last, StageHook on
 
 Checkpoints::Path Checkpoints::save(int64_t step, int64_t needed,
                                     const std::function<void(const Path&)>& fill) {
-  const Path target = folder_ / folder_name(step);
+  const Path target = folder_ / checkpoint_name(step);
   guarded([&] { make_room(target, needed); });
   guarded([&] {
     io::AtomicDirectory directory(target);
@@ -93,7 +79,7 @@ Checkpoints::Path Checkpoints::save(int64_t step, int64_t needed,
     directory.commit();
   });
   stage("latest");
-  io::write_file_atomic(folder_ / "latest", folder_name(step) + "\n");
+  point_at(folder_ / "latest", step);
   stage("retire");
   try {
     retire(step);
@@ -124,11 +110,11 @@ void Checkpoints::set_aside(const Path& checkpoint) const {
 }
 
 void Checkpoints::mark_best(int64_t step) {
-  io::write_file_atomic(folder_ / "best", folder_name(step) + "\n");
+  point_at(folder_ / "best", step);
 }
 
 void Checkpoints::retire(int64_t newest) {
-  const auto best = pointed(folder_, "best");
+  const auto best = pointed_checkpoint(folder_ / "best");
   std::vector<Path> old;
   for (const auto& [step, path] : list()) {
     if (step <= newest) old.push_back(path);
@@ -164,7 +150,7 @@ void Checkpoints::verify(const Path& checkpoint) {
   const io::JsonView view(manifest, (checkpoint / kManifest).string());
   for (const auto& [name, recorded] : view.at("files").json().items()) {
     const io::JsonView file = view.at("files").at(name);
-    const Path path = checkpoint / Path(name).filename();
+    const Path path = checkpoint / inside(name);
     const auto fail = [&](const std::string& why) {
       throw Error(ErrorKind::kFormat,
                   {.what = "a checkpoint is damaged", .where = path.string(), .why = why});

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <set>
 
 #include "adder/base/error.h"
@@ -14,7 +13,7 @@
 #include "adder/train/metrics.h"
 #include "adder/train/report_html.h"
 #include "adder/train/report_plot.h"
-#include "adder/train/report_style.h"
+#include "adder/train/report_run.h"
 
 namespace adder::train {
 namespace {
@@ -24,41 +23,6 @@ namespace fs = std::filesystem;
 constexpr int64_t kMaxSample = 1 << 20;  // bytes of a samples file that is still read
 constexpr size_t kShownSample = 20000;   // bytes of a sample that are shown
 constexpr size_t kMostSamples = 40;
-
-/// Everything of a run that could be read, and what could not.
-struct Run {
-  fs::path folder;
-  io::Json json = io::Json::object();
-  Metrics metrics;
-  std::vector<std::string> problems;
-};
-
-Run read_run(const fs::path& folder) {
-  Run run{.folder = folder};
-  const auto attempt = [&](const std::function<void()>& read) {
-    try {
-      read();
-    } catch (const Error& error) {
-      run.problems.emplace_back(error.what());
-    }
-  };
-  attempt([&] {
-    io::Json json = io::read_json_file(folder / "run.json");
-    if (json.is_object()) run.json = std::move(json);
-  });
-  attempt([&] { run.metrics = read_metrics(folder / "metrics.jsonl"); });
-  return run;
-}
-
-/// The member at a way of keys, or null.
-io::Json find(const io::Json& json, std::initializer_list<const char*> way) {
-  const io::Json* at = &json;
-  for (const char* key : way) {
-    if (!at->is_object() || !at->contains(key)) return {};
-    at = &at->at(key);
-  }
-  return *at;
-}
 
 /// A JSON value as a reader wants it: strings without quotes, lists with commas.
 std::string show(const io::Json& value) {
@@ -78,11 +42,6 @@ std::string spaced(std::string name) {
   return name;
 }
 
-std::string run_name(const fs::path& folder) {
-  const fs::path full = fs::absolute(folder).lexically_normal();
-  return full.filename().empty() ? full.parent_path().filename() : full.filename();
-}
-
 // --- header ------------------------------------------------------------------------------------
 
 std::string fact(const std::string& value, const std::string& what) {
@@ -99,16 +58,6 @@ double last_loss(const std::vector<StepMetrics>& steps) {
     ++count;
   }
   return count > 0 ? sum / count : NAN;
-}
-
-double median_speed(const std::vector<StepMetrics>& steps) {
-  std::vector<double> speeds;
-  for (const StepMetrics& s : steps) {
-    if (s.tokens_per_s > 0) speeds.push_back(s.tokens_per_s);
-  }
-  if (speeds.empty()) return NAN;
-  std::nth_element(speeds.begin(), speeds.begin() + int64_t(speeds.size() / 2), speeds.end());
-  return speeds[speeds.size() / 2];
 }
 
 std::string evaluation_facts(const std::vector<EvalMetrics>& evaluations) {
@@ -352,24 +301,12 @@ std::string configuration(const Run& run) {
 
 std::string report_page(const fs::path& run_folder) {
   const Run run = read_run(run_folder);
-  return "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
-         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
-         "style-src 'unsafe-inline'; script-src 'unsafe-inline'\"><title>" +
-         escape_html(run_name(run_folder)) + "</title><style>" + kReportStyle +
-         "</style></head><body>\n" + header(run) + "<h2>Curves</h2>\n" + charts(run) +
-         samples(run) + checkpoints(run) + configuration(run) + "<script>" + kReportScript +
-         "</script></body></html>\n";
+  return html_page(run_name(run_folder), header(run) + "<h2>Curves</h2>\n" + charts(run) +
+                                             samples(run) + checkpoints(run) + configuration(run));
 }
 
 fs::path write_report(const fs::path& run_folder) {
-  if (!fs::exists(run_folder / "run.json") && !fs::exists(run_folder / "metrics.jsonl")) {
-    throw Error(ErrorKind::kNotFound,
-                {.what = "this is not the folder of a run",
-                 .where = run_folder.string(),
-                 .why = "it holds neither run.json nor metrics.jsonl",
-                 .next = "give the folder that `adder train` wrote (its --run)"});
-  }
+  require_run(run_folder);
   const fs::path path = run_folder / "report.html";
   io::write_file_atomic(path, report_page(run_folder));
   return path;

@@ -161,6 +161,42 @@ std::string legend(const Chart& chart) {
   return out;
 }
 
+/// Every series, faint ones behind.
+std::string lines(const Chart& chart, const Frame& frame) {
+  std::string out;
+  for (const bool faint : {true, false}) {
+    for (const Series& s : chart.series) {
+      if (s.faint == faint) out += path(s, frame);
+    }
+  }
+  return out;
+}
+
+/// A title and the names of the series, for a picture that stands alone.
+std::string svg_heading(const Chart& chart, const Frame& frame) {
+  std::string out = fmt::format(
+      "<text x=\"{}\" y=\"-14\" font-size=\"15\"><tspan font-weight=\"bold\">{}</tspan>  {}</text>",
+      kLeft, escape_html(chart.title), escape_html(chart.unit));
+  double y = kTop + 14;
+  for (const Series& s : chart.series) {
+    if (s.faint || s.name.empty()) continue;
+    out += fmt::format(
+        "<g class=\"c{0}\"><path d=\"M{1} {2}h18\"/></g><text x=\"{3}\" y=\"{4}\" "
+        "font-size=\"13\">{5}</text>",
+        s.colour, frame.width - 190, y - 4, frame.width - 166, y, escape_html(s.name));
+    y += 19;
+  }
+  return out;
+}
+
+/// The colours and lines of report_style.h for a white sheet.
+constexpr const char* kSvgStyle =
+    "text{font-family:system-ui,'DejaVu Sans',sans-serif;fill:#1d2126}.axis text{fill:#626a73;"
+    "font-size:11.5px}.axis line{stroke:#e3e4e0}.axis .base,.axis .tick{stroke:#626a73}.c1{color:"
+    "#2166c4}.c2{color:#d1570a}.c3{color:#16805b}.c4{color:#8b3fa8}path{fill:none;stroke:"
+    "currentColor;stroke-width:1.8;stroke-linejoin:round}.faint path{stroke-width:1;opacity:.32}"
+    "circle{fill:currentColor}";
+
 }  // namespace
 
 std::string draw(const Chart& chart) {
@@ -173,16 +209,23 @@ std::string draw(const Chart& chart) {
   const std::string label = chart.title + " over " + chart.x_name + ", from " +
                             format_number(frame.x.low) + " to " + format_number(frame.x.high);
   const double inner = kHeight - kTop - kBottom + 8;  // lines are cut at the frame
-  std::string out = fmt::format(
-      fmt::runtime(kFigure), escape_html(chart.title), escape_html(chart.unit), legend(chart),
-      frame.width, kHeight, escape_html(label), data_attributes(chart, frame), axes(chart, frame),
-      kTop - 4, frame.width, inner, kTop - 4, frame.width, inner);
-  for (const bool faint : {true, false}) {
-    for (const Series& s : chart.series) {
-      if (s.faint == faint) out += path(s, frame);
-    }
-  }
-  return out + "</svg><g class=\"hover\"></g></svg></figure>\n";
+  return fmt::format(fmt::runtime(kFigure), escape_html(chart.title), escape_html(chart.unit),
+                     legend(chart), frame.width, kHeight, escape_html(label),
+                     data_attributes(chart, frame), axes(chart, frame), kTop - 4, frame.width,
+                     inner, kTop - 4, frame.width, inner) +
+         lines(chart, frame) + "</svg><g class=\"hover\"></g></svg></figure>\n";
+}
+
+std::string draw_svg(const Chart& chart) {
+  const Frame frame = frame_of(chart);
+  if (frame.x.empty()) return "";
+  constexpr double kHeading = 36;  // room above the frame
+  return fmt::format(
+             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 {} {} {}\" width=\"{}\">"
+             "<style>{}</style><rect x=\"0\" y=\"{}\" width=\"100%\" height=\"100%\" "
+             "fill=\"#fff\"/>",
+             -kHeading, frame.width, kHeight + kHeading, frame.width, kSvgStyle, -kHeading) +
+         axes(chart, frame) + lines(chart, frame) + svg_heading(chart, frame) + "</svg>\n";
 }
 
 std::vector<double> ticks(double lowest, double highest, int count) {

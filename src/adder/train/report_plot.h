@@ -32,6 +32,10 @@ struct Chart {
 /// The chart as <figure>...</figure>; "" when no series has a finite point.
 std::string draw(const Chart& chart);
 
+/// The chart as a file of its own: an SVG picture with its title, legend and style within; "" as
+/// above.
+std::string draw_svg(const Chart& chart);
+
 /// At most `count` + 2 round values (1, 2 or 5 times a power of ten apart) within [lowest,
 /// highest].
 std::vector<double> ticks(double lowest, double highest, int count);
