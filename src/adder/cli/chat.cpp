@@ -7,12 +7,13 @@
 #include <string>
 
 #include "adder/base/error.h"
+#include "adder/cli/chat_format.h"
 #include "adder/cli/help.h"
 #include "adder/cli/loaded_model.h"
 #include "adder/cli/output.h"
 #include "adder/cli/sampling.h"
 #include "adder/cli/verbs.h"
-#include "adder/data/prepare.h"
+#include "adder/data/unescape.h"
 #include "adder/infer/session.h"
 
 namespace adder::cli {
@@ -29,11 +30,13 @@ void catch_interrupts() {
 
 class Conversation {
  public:
-  Conversation(LoadedModel& loaded, infer::GenerateOptions options, std::string after, bool json)
-      : session_(loaded.model, loaded.words("a conversation"),
-                 loaded.directory->special_tokens().eos),
+  /// `eos`: tokens that end an answer.
+  Conversation(LoadedModel& loaded, std::vector<int32_t> eos, infer::GenerateOptions options,
+               ChatFormat format, bool json)
+      : tokenizer_(loaded.words("a conversation")),
+        session_(loaded.model, tokenizer_, std::move(eos)),
         options_(std::move(options)),
-        after_(std::move(after)),
+        format_(std::move(format)),
         json_(json) {}
 
   /// Until /quit or the end of the input; the exit code.
@@ -72,9 +75,10 @@ class Conversation {
   void command(const std::string& line);
   void set_option(const std::string& name, const std::string& value);
 
+  const text::Tokenizer& tokenizer_;
   infer::Session session_;
   infer::GenerateOptions options_;
-  std::string after_;
+  ChatFormat format_;
   bool json_;
   bool terminal_ = false, done_ = false, failed_ = false;
   int64_t turns_ = 0;
@@ -84,7 +88,8 @@ void Conversation::answer(const std::string& line) {
   infer::GenerateOptions options = options_;
   // Each answer draws its own words.
   options.sampler.seed = seed_of(options.sampler.seed, turns_++);
-  const auto made = session_.turn(line + after_, options, [&](auto, std::string_view piece) {
+  const auto ids = format_.turn(tokenizer_, line, session_.ids());
+  const auto made = session_.turn(ids, options, [&](auto, std::string_view piece) {
     if (!json_ && !piece.empty()) print(piece);
     return interrupted == 0;
   });
@@ -160,7 +165,7 @@ void Conversation::command(const std::string& line) {
 }  // namespace
 
 int run_chat(Words words) {
-  std::string model, after = "\\n";
+  std::string model, chat_template, system, after = "\\n";
   infer::GenerateOptions options;
   options.sampler.temperature = 0.8;
   int64_t threads = 0;
@@ -171,14 +176,23 @@ int run_chat(Words words) {
                   "printf 'Hello\\n' | adder chat runs/first --json"});
   args.positional("MODEL", model, "a model directory, a run or a checkpoint");
   add_generation_flags(args, options);
-  args.option("after", after, "text put after each line that you write, \\n and \\t understood");
+  args.option("template", chat_template,
+              "chat template: a built-in name, a file or a model folder; empty: the model's own");
+  args.option("system", system, "a message of the system before the first line");
+  args.option(
+      "after", after,
+      "without a template: text put after each line that you write, \\n and \\t understood");
   args.option("threads", threads, "processor threads; 0: every core");
   args.option("json", json, "each answer as a line of JSON on stdout");
   if (!args.parse(words)) return 0;
   check_generation(options);
   LoadedModel loaded = load_model(model, threads);
+  const ChatFormat format(find_chat_template(chat_template, loaded.folder.string()), system,
+                          data::unescape(after));
+  std::vector<int32_t> eos = loaded.directory->special_tokens().eos;
+  format.end_answers(loaded.words("a conversation"), eos, options);
   catch_interrupts();
-  return Conversation(loaded, options, data::unescape(after), json).run();
+  return Conversation(loaded, std::move(eos), options, format, json).run();
 }
 
 }  // namespace adder::cli

@@ -13,7 +13,7 @@ constexpr Verb kVerbs[] = {
     {"train", "train, fine-tune or resume from a recipe", nullptr},
     {"generate", "continue a prompt", &run_generate},
     {"chat", "talk with a model, line by line", &run_chat},
-    {"eval", "measure a model: perplexity", &run_eval},
+    {"eval", "measure a model: perplexity, choices", &run_eval},
     {"convert", "write a model in another layout or type", &run_convert},
     {"bench", "measure operators and training against this machine's limits", nullptr},
     {"plan", "what a recipe will need: parameters, memory, time", &run_plan},

@@ -53,6 +53,21 @@ const Tensor& Parameters::at(const std::string& name) const {
   return tensors_[found->second];
 }
 
+std::optional<Tensor> Parameters::find(const std::string& name) const {
+  const auto found = index_.find(name);
+  return found == index_.end() ? std::nullopt : std::optional(tensors_[found->second]);
+}
+
+void Parameters::adapt(const Parameters& adapters, double scale) {
+  for (Tensor& tensor : tensors_) tensor.set_requires_grad(false);
+  constexpr std::string_view kA = ".lora_A.weight";
+  for (const model::TensorSpec& spec : adapters.specs()) {
+    if (!spec.name.ends_with(kA)) continue;
+    const std::string linear = spec.name.substr(0, spec.name.size() - kA.size());
+    adapters_[linear] = {adapters.at(spec.name), adapters.at(linear + ".lora_B.weight"), scale};
+  }
+}
+
 void Parameters::load(const model::Weights& weights) {
   const c10::NoGradGuard no_grad;
   for (const auto& [name, view] : weights) {

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,13 @@ namespace adder::nn {
 
 using at::Tensor;
 
+/// What low-rank adaptation adds to a linear: y += scale (x A^T) B^T (model/lora.h).
+struct Adapter {
+  Tensor A;  // (rank, in)
+  Tensor B;  // (out, rank)
+  double scale = 1;
+};
+
 class Parameters {
  public:
   /// Fresh tensors, initialised as the specs say.
@@ -20,10 +28,17 @@ class Parameters {
 
   /// Throws kInternal when there is none of this name.
   const Tensor& at(const std::string& name) const;
-  bool has(const std::string& name) const { return index_.contains(name); }
+  /// The same, or nothing.
+  std::optional<Tensor> find(const std::string& name) const;
 
   const std::vector<model::TensorSpec>& specs() const { return specs_; }
   const std::vector<Tensor>& tensors() const { return tensors_; }  // in the order of specs()
+
+  /// Sets these tensors fast and puts `adapters` (of model::lora_specs) beside their linears: from
+  /// now on those are what is trained. Linears made before do not see them.
+  void adapt(const Parameters& adapters, double scale);
+  /// By the linear's name; empty without adapt().
+  const std::map<std::string, Adapter>& adapters() const { return adapters_; }
 
   /// Copies the values of `weights` (f32, bf16 or f16) in. Throws kShape on a name or shape that
   /// does not fit.
@@ -35,6 +50,7 @@ class Parameters {
   std::vector<model::TensorSpec> specs_;
   std::vector<Tensor> tensors_;
   std::map<std::string, size_t> index_;
+  std::map<std::string, Adapter> adapters_;
 };
 
 }  // namespace adder::nn

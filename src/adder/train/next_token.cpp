@@ -9,6 +9,8 @@
 #include "adder/base/error.h"
 #include "adder/infer/generate.h"
 #include "adder/infer/model.h"
+#include "adder/io/file.h"
+#include "adder/nn/lora.h"
 #include "adder/ops/view.h"
 #include "adder/train/tensors.h"
 
@@ -45,6 +47,11 @@ model::ModelConfig configured(const Recipe& recipe, const data::PreparedData& da
   return config;
 }
 
+/// In a folder of their own: other programs take a folder with adapters for nothing but adapters.
+std::string adapter_folder(const std::string& folder) {
+  return (std::filesystem::path(folder) / "adapter").string();
+}
+
 data::LoaderOptions loader_options(const Recipe& recipe) {
   return {recipe.train.batch_size, recipe.train.length, recipe.train.seed,
           data::parse_pack_mode(recipe.data.mode)};
@@ -56,27 +63,41 @@ NextTokenTask::NextTokenTask(const Recipe& recipe, data::PreparedData data)
     : options_(recipe.train),
       mode_(recipe.data.mode),
       data_(std::move(data)),
-      model_(configured(recipe, data_), static_cast<uint64_t>(recipe.train.seed)),
+      model_(configured(recipe, data_), static_cast<uint64_t>(recipe.train.seed),
+             recipe.train.lora),
       loader_(*data_.shards, data_.split.train, loader_options(recipe)) {
-  if (data_.split.validation.end > data_.split.validation.begin) {
+  if (!data_.split.validation.empty()) {
     validation_ = std::make_unique<data::TokenLoader>(*data_.shards, data_.split.validation,
                                                       loader_options(recipe));
   }
-  if (!options_.init.empty()) load(options_.init);
+  if (options_.init.empty()) return;
+  const auto start = model::ModelDirectory::open(options_.init);
+  model_.parameters().load(start.weights());
+  start_ = read_starting_model(start);
 }
 
 io::Json NextTokenTask::identity() const {
   model::ModelConfig config = model_.config();
   io::Json model;
   for (const OptionEntry& entry : flatten(config)) model[entry.key] = to_text(entry.value);
-  return {{"model", model},
-          {"tokenizer", data_.tokenizer->hash()},
-          {"text", data_.shards->manifest().source},
-          {"mode", mode_},
-          {"seed", options_.seed},
-          {"batch_size", options_.batch_size},
-          {"length", options_.length},
-          {"accumulation", options_.accumulation}};
+  io::Json identity = {{"model", model},
+                       {"tokenizer", data_.tokenizer->hash()},
+                       {"text", data_.shards->manifest().source},
+                       {"mode", mode_},
+                       {"seed", options_.seed},
+                       {"batch_size", options_.batch_size},
+                       {"length", options_.length},
+                       {"accumulation", options_.accumulation}};
+  for (const data::Portion& portion : data_.split.train) {
+    if (data_.split.train.size() > 1) identity["weights"].push_back(portion.weight);
+  }
+  if (options_.lora.given()) {  // the adapters alone are stored: the base must be the same one
+    identity["base"] = start_.hash;
+    identity["lora"] = {{"rank", options_.lora.rank},
+                        {"alpha", options_.lora.alpha},
+                        {"targets", options_.lora.targets}};
+  }
+  return identity;
 }
 
 int64_t NextTokenTask::count(const data::Batch& batch) const {
@@ -116,7 +137,8 @@ std::map<std::string, double> NextTokenTask::evaluate(int64_t limit, nn::Context
 }
 
 std::string NextTokenTask::sample(uint64_t seed) {
-  infer::Model reader(model_.config(), model_.parameters().weights(), ops::torch_pool());
+  const nn::MergedWeights merged(model_.parameters());
+  infer::Model reader(model_.config(), merged.weights(), ops::torch_pool());
   infer::GenerateOptions options;
   options.max_new_tokens = options_.sample_tokens;
   options.ignore_eos = true;
@@ -132,13 +154,39 @@ std::string NextTokenTask::sample(uint64_t seed) {
 }
 
 void NextTokenTask::save(const std::string& folder) const {
-  model::SaveOptions options;
-  if (const auto eos = data_.tokenizer->eos_id()) options.special_tokens.eos = {*eos};
-  model::save_model(folder, model_.config(), model_.parameters().weights(), options);
+  model::SaveOptions options{.special_tokens = start_.special_tokens};
+  const auto eos = data_.tokenizer->eos_id();
+  if (eos && options.special_tokens.eos.empty()) options.special_tokens.eos = {*eos};
+  const nn::MergedWeights merged(model_.parameters());
+  model::save_model(folder, model_.config(), merged.weights(), options);
   data_.tokenizer->save(std::filesystem::path(folder) / "tokenizer.json");
+  for (const auto& [name, content] : start_.companions) {
+    if (!data_.chat_template.empty() && name.starts_with("chat_template")) continue;
+    io::write_file_atomic(std::filesystem::path(folder) / name, content);
+  }
+  if (!data_.chat_template.empty()) {  // what it was trained with now wins over where it began
+    io::write_file_atomic(std::filesystem::path(folder) / "chat_template.json",
+                          data_.chat_template);
+  }
+  if (options_.lora.given()) {
+    nn::save_adapters(adapter_folder(folder), model_.trained(), options_.lora, start_.folder);
+  }
+}
+
+int64_t NextTokenTask::trained_count() const {
+  int64_t count = 0;
+  for (const model::TensorSpec& spec : model_.trained().specs()) {
+    count += model::element_count(spec.shape);
+  }
+  return count;
+}
+
+int64_t NextTokenTask::frozen_bytes() const {
+  return options_.lora.given() ? 4 * model::parameter_count(model_.config()) : 0;
 }
 
 void NextTokenTask::load(const std::string& folder) {
+  if (options_.lora.given()) return nn::load_adapters(adapter_folder(folder), model_.trained());
   const auto stored = model::ModelDirectory::open(folder);
   model_.parameters().load(stored.weights());
 }

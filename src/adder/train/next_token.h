@@ -7,16 +7,18 @@
 #include "adder/data/prepare.h"
 #include "adder/nn/language_model.h"
 #include "adder/train/options.h"
+#include "adder/train/starting_model.h"
 #include "adder/train/task.h"
 
 namespace adder::train {
 
 class NextTokenTask final : public Task {
  public:
-  /// The model's vocab_size 0 becomes the tokenizer's size. train.init is loaded when it is given.
+  /// The model's vocab_size 0 becomes the tokenizer's size. train.init is loaded when it is given;
+  /// its control tokens and companion files are kept, and with train.lora adapters are trained.
   NextTokenTask(const Recipe& recipe, data::PreparedData data);
 
-  nn::Parameters& parameters() override { return model_.parameters(); }
+  nn::Parameters& parameters() override { return model_.trained(); }
   data::Batch next() override { return loader_.next(); }
   io::Json cursor() const override { return loader_.cursor(); }
   void seek(const io::Json& cursor) override { loader_.seek(cursor); }
@@ -25,16 +27,21 @@ class NextTokenTask final : public Task {
   at::Tensor loss_sum(const data::Batch& batch, nn::Context& context) override;
   std::map<std::string, double> evaluate(int64_t limit, nn::Context& context) override;
   std::string sample(uint64_t seed) override;
+  /// With adapters: the merged model, and the adapters alone in its folder adapter/.
   void save(const std::string& folder) const override;
+  int64_t frozen_bytes() const override;
   void load(const std::string& folder) override;
 
   const nn::LanguageModel& model() const { return model_; }
+  /// Parameters that training changes.
+  int64_t trained_count() const;
 
  private:
   TrainOptions options_;
   std::string mode_;  // data.mode
   data::PreparedData data_;
   nn::LanguageModel model_;
+  StartingModel start_;
   data::TokenLoader loader_;
   std::unique_ptr<data::TokenLoader> validation_;  // null: nothing is held out
 };

@@ -146,20 +146,28 @@ TEST_F(NextTokenTest, TheLossFallsAndTheReportedOneIsTrue) {
 }
 
 TEST_F(NextTokenTest, InferEqualsNnForEveryOptionSet) {
-  const std::vector<std::function<void()>> option_sets = {
-      [&] {},
-      [&] { mamba2().d_ssm = 32, mamba2().bias = true; },
-      [&] {
-        mamba2() = {}, mamba2().n_groups = 2, mamba2().head_dim = 8, mamba2().gated_norm = "before";
-      },
-      [&] { mamba2().norm_group = "full", mamba2().D_has_head_dim = true; },
-      [&] { mamba2().gated_norm = "none", mamba2().conv_bias = false, mamba2().d_conv = 2; },
-      [&] {
-        mamba2().dt_limit_min = 0.01, mamba2().dt_limit_max = 0.05,
-        recipe_.model.tie_embeddings = false;
-      }};
+  const std::vector<std::vector<std::string>> option_sets = {
+      {},
+      {"mamba2.d_ssm=32", "mamba2.bias=true"},
+      {"mamba2.n_groups=2", "mamba2.head_dim=8", "mamba2.gated_norm=before"},
+      {"mamba2.n_groups=2", "mamba2.head_dim=8", "mamba2.norm_group=full",
+       "mamba2.D_has_head_dim=true"},
+      {"mamba2.gated_norm=none", "mamba2.conv_bias=false", "mamba2.d_conv=2"},
+      {"mamba2.dt_limit_min=0.01", "mamba2.dt_limit_max=0.05", "tie_embeddings=false"},
+      {"layers=mamba1", "mamba1.norm_BCdt=true", "mlp.kind=gelu", "mlp.bias=true"},
+      {"layers=mamba1,mamba2", "mlp.kind=swiglu", "mamba1.bias=true"},
+      {"layers=softmax", "softmax.head_dim=8", "softmax.n_kv_heads=2", "softmax.qkv_bias=true"},
+      {"layers=mamba2,softmax", "softmax.head_dim=8", "softmax.window=20", "softmax.d_conv=4",
+       "softmax.d_mlp=12", "softmax.rotary_interleaved=true", "softmax.out_bias=true"},
+  };
+  const model::ModelConfig plain = recipe_.model;
   for (size_t i = 0; i < option_sets.size(); ++i) {
-    option_sets[i]();
+    recipe_.model = plain;
+    const auto entries = flatten(recipe_.model);
+    for (const std::string& option : option_sets[i]) {
+      const size_t split = option.find('=');
+      set_from_text(find_option(entries, option.substr(0, split)), option.substr(split + 1));
+    }
     const auto owned = task();
     const nn::LanguageModel& model = owned->model();
     std::vector<int32_t> ids(130);

@@ -96,6 +96,7 @@ void TrainOptions::describe(OptionVisitor& v) {
   v.field("seed", seed, "of initialisation, data order and samples");
   v.field("threads", threads, "processor threads; 0: every core");
   v.field("init", init, "model directory to start from (fine-tuning)");
+  v.group("lora", lora);
   v.field("z_loss", z_loss, "weight of the squared log-partition in the loss");
   v.field("label_smoothing", label_smoothing, "share of the target spread over the vocabulary");
   optimizer.describe(v);
@@ -124,6 +125,11 @@ void TrainOptions::check() const {
   }
   require_choice("train.compute", compute, kCompute);
   require_within("train.threads", threads, 0, 4096);
+  lora.check();
+  if (lora.given() && init.empty()) {
+    model::fail_option("train.lora.rank", std::to_string(lora.rank),
+                       "adapters need a model to start from: set train.init");
+  }
   require_number("train.z_loss", z_loss, 0, 1e3);
   require_below_one("train.label_smoothing", label_smoothing);
   optimizer.check();

@@ -8,6 +8,7 @@
 #include "adder/base/options.h"
 #include "adder/data/prepare.h"
 #include "adder/model/config.h"
+#include "adder/model/lora.h"
 
 namespace adder::train {
 
@@ -51,8 +52,9 @@ struct TrainOptions {
       "f32";  // f32 | bf16: type of activations and matrix products; weights stay fp32
   bool checkpoint_activations = false;
   int64_t seed = 1;
-  int64_t threads = 0;  // 0: every core
-  std::string init;     // model directory to start from (fine-tuning); empty: fresh weights
+  int64_t threads = 0;      // 0: every core
+  std::string init;         // model directory to start from (fine-tuning); empty: fresh weights
+  model::LoraOptions lora;  // of `init`: adapters are trained in its place
   double z_loss = 0, label_smoothing = 0;
   OptimizerOptions optimizer;
   ScheduleOptions schedule;

@@ -18,6 +18,7 @@ class Task {
  public:
   virtual ~Task() = default;
 
+  /// What is trained.
   virtual nn::Parameters& parameters() = 0;
 
   /// The next training batch; where the batches stand, and going back there.
@@ -42,6 +43,8 @@ class Task {
 
   /// Writes the model as a directory that other verbs read.
   virtual void save(const std::string& folder) const = 0;
+  /// Bytes that save() writes beside those of parameters(): a model that is not trained itself.
+  virtual int64_t frozen_bytes() const { return 0; }
   /// Reads the weights back from such a directory.
   virtual void load(const std::string& folder) = 0;
 };

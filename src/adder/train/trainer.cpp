@@ -219,7 +219,7 @@ void Run::save(bool last) {
                          {"guard", guard_.state()}});
   };
   try {
-    result_.checkpoint = checkpoints_.save(step_, 3 * parameter_bytes, fill);
+    result_.checkpoint = checkpoints_.save(step_, 3 * parameter_bytes + task_.frozen_bytes(), fill);
     saved_step_ = step_;
     best_loss_ = best_loss;
     best_step_ = best_step;

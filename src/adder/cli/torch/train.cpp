@@ -6,9 +6,9 @@
 
 #include "adder/base/error.h"
 #include "adder/cli/output.h"
+#include "adder/cli/prepare_text.h"
 #include "adder/cli/recipe.h"
 #include "adder/cli/torch/verbs.h"
-#include "adder/data/prepare.h"
 #include "adder/io/file.h"
 #include "adder/train/metrics.h"
 #include "adder/train/next_token.h"
@@ -19,26 +19,6 @@ namespace adder::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// The text as shards; a bar when they are not there yet. Fine-tuning takes the model's tokenizer.
-data::PreparedData prepare_text(const train::Recipe& recipe) {
-  std::unique_ptr<Bar> bar;
-  const auto progress = [&](int64_t done, int64_t total) {
-    if (!bar) bar = std::make_unique<Bar>("encoding", total, "B");
-    bar->update(done);
-  };
-  std::shared_ptr<const text::Tokenizer> tokenizer;
-  const fs::path init = recipe.train.init;
-  if (!init.empty() && fs::exists(init / "tokenizer.json")) {
-    say("fine-tuning " + init.string() + ": its own model options and tokenizer are used");
-    tokenizer = text::load_tokenizer(init);
-  }
-  auto prepared = data::prepare(recipe.data, progress, std::move(tokenizer));
-  if (bar) bar->finish();
-  bar.reset();
-  if (!prepared.note.empty()) say(prepared.note);
-  return prepared;
-}
 
 std::string metrics_line(const std::map<std::string, double>& metrics) {
   std::string line;
@@ -144,11 +124,16 @@ int run_train(Words words) {
   const int64_t parameters = model::parameter_count(task.model().config());
   recipe.model =
       task.model().config();  // as it is trained: fine-tuning takes the model's own options
+  const int64_t trained = task.trained_count();
   const io::Json description = {{"config", loaded.to_json()},
-                                {"model", {{"parameters", parameters}}},
+                                {"model", {{"parameters", parameters}, {"trained", trained}}},
                                 {"seed", recipe.train.seed}};
-  say(fmt::format("{}: {} parameters, {} steps of {} x {} x {} tokens", folder.string(),
-                  short_number(static_cast<double>(parameters)), recipe.train.steps,
+  const std::string adapters =
+      recipe.train.lora.given()
+          ? fmt::format(", {} in adapters that are trained", short_number(double(trained)))
+          : "";
+  say(fmt::format("{}: {} parameters{}, {} steps of {} x {} x {} tokens", folder.string(),
+                  short_number(static_cast<double>(parameters)), adapters, recipe.train.steps,
                   recipe.train.accumulation, recipe.train.batch_size, recipe.train.length));
   train::install_stop_signals();
   train::TrainResult result;

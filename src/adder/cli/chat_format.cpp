@@ -1,0 +1,79 @@
+#include "adder/cli/chat_format.h"
+
+#include <algorithm>
+
+#include "adder/base/error.h"
+#include "adder/cli/output.h"
+
+namespace adder::cli {
+
+ChatFormat::ChatFormat(std::optional<text::ChatTemplate> chat, std::string system,
+                       std::string after)
+    : chat_(std::move(chat)), system_(std::move(system)), after_(std::move(after)) {
+  if (chat_ || system_.empty()) return;
+  throw Error(ErrorKind::kUsage, {.what = "a system message needs a chat template",
+                                  .where = "--system",
+                                  .next = "name one with --template"});
+}
+
+std::vector<int32_t> ChatFormat::turn(const text::Tokenizer& tokenizer, std::string_view line,
+                                      std::span<const int32_t> before) const {
+  if (!chat_) return tokenizer.encode(std::string(line) + after_);
+  if (before.empty()) {
+    std::vector<text::ChatMessage> messages;
+    if (!system_.empty()) messages.push_back({"system", system_});
+    messages.push_back({"user", std::string(line)});
+    return chat_->encode(messages, tokenizer, /*add_generation_prompt=*/true).ids;
+  }
+  std::vector<int32_t> ids = after_answer(tokenizer, line);
+  // The beginning of these may have been drawn: a control token, or the text that ends an answer.
+  for (std::size_t drawn = std::min(ids.size(), before.size()); drawn > 0; --drawn) {
+    if (!std::ranges::equal(before.last(drawn), std::span(ids).first(drawn))) continue;
+    ids.erase(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(drawn));
+    break;
+  }
+  return ids;
+}
+
+std::vector<int32_t> ChatFormat::after_answer(const text::Tokenizer& tokenizer,
+                                              std::string_view line) const {
+  // What was said before does not matter to what follows an answer.
+  const std::vector<text::ChatMessage> messages = {
+      {"user", "x"}, {"assistant", "x"}, {"user", std::string(line)}};
+  const auto pieces = chat_->pieces(messages, /*add_generation_prompt=*/true);
+  const auto words = std::ranges::find_if(
+      pieces, [](const text::ChatPiece& piece) { return piece.answer && !piece.control; });
+  const auto said = static_cast<std::size_t>(words - pieces.begin()) + 1;
+  const auto whole = text::encode_chat(tokenizer, pieces).ids;
+  const auto read = text::encode_chat(tokenizer, std::span(pieces).first(said)).ids.size();
+  return {whole.begin() + static_cast<std::ptrdiff_t>(read), whole.end()};
+}
+
+void ChatFormat::end_answers(const text::Tokenizer& tokenizer, std::vector<int32_t>& eos,
+                             infer::GenerateOptions& options) const {
+  if (!chat_ || chat_->answer_end().empty()) return;
+  const int32_t first = after_answer(tokenizer, "x").front();
+  if (tokenizer.token_bytes(first).empty()) {
+    eos.push_back(first);
+  } else {
+    options.stop.push_back(chat_->answer_end());
+  }
+}
+
+std::optional<text::ChatTemplate> find_chat_template(const std::string& name,
+                                                     const std::string& folder) {
+  if (!name.empty()) return text::load_chat_template(name);
+  try {
+    return text::load_chat_template(folder);
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kUnsupported) {
+      say("warning: the model's chat template cannot be used; lines are read as they are (" +
+          error.text().why + ")");
+    } else if (error.kind() != ErrorKind::kNotFound) {
+      throw;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace adder::cli

@@ -1,0 +1,80 @@
+#include "adder/nn/lora.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <filesystem>
+#include <set>
+
+#include "adder/base/error.h"
+#include "adder/io/file.h"
+#include "adder/io/json.h"
+#include "adder/io/safetensors.h"
+
+namespace adder::nn {
+
+namespace {
+
+constexpr const char* kTensorFile = "adapter_model.safetensors";
+constexpr const char* kPrefix = "base_model.model.";  // the two modules that PEFT wraps around
+
+/// The targets as PEFT writes them: the last parts of the names.
+std::set<std::string> target_modules(const Parameters& adapters) {
+  std::set<std::string> modules;
+  for (const model::TensorSpec& spec : adapters.specs()) {
+    const std::string linear = spec.name.substr(0, spec.name.find(".lora_"));
+    modules.insert(linear.substr(linear.rfind('.') + 1));
+  }
+  return modules;
+}
+
+}  // namespace
+
+MergedWeights::MergedWeights(const Parameters& parameters) : weights_(parameters.weights()) {
+  const c10::NoGradGuard no_grad;
+  for (const auto& [linear, adapter] : parameters.adapters()) {
+    const std::string name = linear + ".weight";
+    const Tensor& base = parameters.at(name);  // (out, in)
+    matrices_.push_back(at::addmm(base, adapter.B, adapter.A, 1, adapter.scale));
+    weights_.at(name).data = matrices_.back().data_ptr();
+  }
+}
+
+void save_adapters(const std::string& folder, const Parameters& adapters,
+                   const model::LoraOptions& lora, const std::string& base) {
+  std::vector<io::TensorInfo> tensors;
+  for (size_t i = 0; i < adapters.specs().size(); ++i) {
+    const Tensor& tensor = adapters.tensors()[i];
+    const auto* bytes = static_cast<const std::byte*>(tensor.const_data_ptr());
+    tensors.push_back({kPrefix + adapters.specs()[i].name,
+                       DType::f32,
+                       tensor.sizes().vec(),
+                       {bytes, tensor.nbytes()}});
+  }
+  io::make_directories(folder);
+  io::write_safetensors(std::filesystem::path(folder) / kTensorFile, tensors, {{"format", "pt"}});
+  io::write_json_file(std::filesystem::path(folder) / "adapter_config.json",
+                      {{"peft_type", "LORA"},
+                       {"task_type", "CAUSAL_LM"},
+                       {"base_model_name_or_path", base},
+                       {"r", lora.rank},
+                       {"lora_alpha", lora.alpha},
+                       {"lora_dropout", 0.0},
+                       {"target_modules", target_modules(adapters)},
+                       {"bias", "none"},
+                       {"fan_in_fan_out", false},
+                       {"use_rslora", false},
+                       {"inference_mode", true}});
+}
+
+void load_adapters(const std::string& folder, Parameters& adapters) {
+  const auto stored = io::SafetensorsFile::open(std::filesystem::path(folder) / kTensorFile);
+  model::Weights weights;
+  for (const model::TensorSpec& spec : adapters.specs()) {
+    const io::TensorInfo& tensor = stored.tensor(kPrefix + spec.name);
+    weights[spec.name] = {const_cast<std::byte*>(tensor.bytes.data()), tensor.dtype, tensor.shape};
+  }
+  adapters.load(weights);
+}
+
+}  // namespace adder::nn

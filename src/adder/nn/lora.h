@@ -1,0 +1,34 @@
+// Low-rank adapters beside a model's linears, and the model with them added in.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "adder/model/lora.h"
+#include "adder/nn/parameters.h"
+
+namespace adder::nn {
+
+/// The weights of a model with W + scale B A wherever there is an adapter: those matrices are
+/// copies that live as long as this, the rest is borrowed from `parameters`.
+class MergedWeights {
+ public:
+  explicit MergedWeights(const Parameters& parameters);
+  const model::Weights& weights() const { return weights_; }
+
+ private:
+  std::vector<Tensor> matrices_;
+  model::Weights weights_;
+};
+
+/// Writes adapter_config.json and adapter_model.safetensors into `folder`, which is made, in the
+/// layout of the PEFT library. `base`: the model that they belong to, as a user named it.
+void save_adapters(const std::string& folder, const Parameters& adapters,
+                   const model::LoraOptions& lora, const std::string& base);
+
+/// Reads adapter_model.safetensors of `folder` back. Throws kNotFound, kFormat or kShape for
+/// tensors that are not there or do not fit.
+void load_adapters(const std::string& folder, Parameters& adapters);
+
+}  // namespace adder::nn

@@ -1,0 +1,41 @@
+#include "adder/train/starting_model.h"
+
+#include "adder/io/file.h"
+#include "adder/io/hash.h"
+
+namespace adder::train {
+
+namespace {
+
+constexpr int64_t kLargest = int64_t{16} << 20;
+
+/// tokenizer.json is not among them: the task writes the tokenizer that it trained with.
+constexpr const char* kCompanions[] = {"tokenizer_config.json", "special_tokens_map.json",
+                                       "chat_template.json", "chat_template.jinja"};
+
+std::string hash_of(const model::Weights& weights) {
+  io::Hash128 hash;
+  for (const auto& [name, tensor] : weights) {
+    const std::string head = name + " " + model::to_string(tensor.shape) + "\n";
+    hash.add(io::as_bytes(head));
+    const auto bytes = model::element_count(tensor.shape) * size_of(tensor.dtype);
+    hash.add({static_cast<const std::byte*>(tensor.data), static_cast<size_t>(bytes)});
+  }
+  return hash.hex();
+}
+
+}  // namespace
+
+StartingModel read_starting_model(const model::ModelDirectory& directory) {
+  StartingModel start;
+  start.folder = directory.folder().string();
+  start.hash = hash_of(directory.weights());
+  start.special_tokens = directory.special_tokens();
+  for (const char* name : kCompanions) {
+    const std::filesystem::path file = directory.folder() / name;
+    if (std::filesystem::exists(file)) start.companions[name] = io::read_file(file, kLargest);
+  }
+  return start;
+}
+
+}  // namespace adder::train
