@@ -91,6 +91,7 @@ void Arguments::refuse_extra(const std::string& word) const {
 }
 
 bool Arguments::parse(Words words) {
+  constexpr int kMostWords = 1 << 20;
   CLI::App app;
   app.set_help_flag("-h,--help");
   app.allow_extras();
@@ -102,7 +103,7 @@ bool Arguments::parse(Words words) {
   }
   for (const auto& word : positionals_) {
     auto* option = app.add_option(word.name, [](const CLI::results_t&) { return true; });
-    if (word.values != nullptr) option->expected(0, -1);
+    if (word.values != nullptr) option->expected(1, kMostWords)->allow_extra_args();
   }
   try {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));

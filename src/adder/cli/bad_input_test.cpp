@@ -76,8 +76,7 @@ TEST_F(BadInput, Ids) {
 }
 
 TEST_F(BadInput, TokenizersThatCannotBeUsed) {
-  const std::string foreign = R"({"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2},
-                                           "merges": ["a b"]}})";
+  const std::string foreign = R"({"model": {"type": "Unigram", "vocab": [["a", -1], ["b", -2]]}})";
   std::string characters = "abc";
   for (char32_t c = 0x4e00; c < 0x4f00; ++c) {
     characters +=
@@ -88,7 +87,7 @@ TEST_F(BadInput, TokenizersThatCannotBeUsed) {
   const std::string large = io::read_file(folder_ / "large.json", 1 << 20);
   write_ids(folder_ / "ids.npy", {1, 2, 3});
   for (const auto& [tokenizer, reason] :
-       {std::pair(foreign, "its model is BPE"), std::pair(large, "does not belong to the model")}) {
+       {std::pair(foreign, "its model is Unigram"), std::pair(large, "does not belong to the model")}) {
     const auto model = broken("tokenizer.json", tokenizer);
     const auto made = run_adder({"generate", model, "--ids", folder_ / "ids.npy",
                                  "--max-new-tokens", "2", "--ignore-eos", "--json"});

@@ -57,15 +57,17 @@ std::vector<Point> training(const Run& run) {
 
 /// A line for each run; the first of a group names it.
 Chart chart_of(const std::vector<Group>& groups, const char* title,
-               std::vector<Point> (*curve)(const Run&)) {
+               std::vector<Point> (*curve)(const Run&), bool marked) {
   Chart chart{.title = title, .unit = "nats per token", .x_name = "tokens read", .wide = true};
   int colour = 0;
   for (const Group& group : groups) {
     colour = colour % kColours + 1;
     for (const Run& run : group.runs) {
       const bool first = &run == &group.runs.front();
-      chart.series.push_back(
-          {.name = first ? group.label : "", .colour = colour, .points = curve(run)});
+      chart.series.push_back({.name = first ? group.label : "",
+                              .colour = colour,
+                              .points = curve(run),
+                              .marked = marked});
     }
   }
   return chart;
@@ -136,15 +138,14 @@ std::string comparison_page(const std::vector<LabelledRun>& runs) {
       }
     }
   }
-  return html_page("Comparison", "<h1>Comparison</h1>\n" + problems + table(groups) +
-                                     "<h2>Curves</h2><div class=\"charts\">" +
-                                     draw(chart_of(groups, "Held-out loss", &held_out)) +
-                                     draw(chart_of(groups, "Training loss, smoothed", &training)) +
-                                     "</div>\n");
+  return html_page("Comparison",
+                   "<h1>Comparison</h1>\n" + problems + table(groups) + "<h2>Curves</h2>\n" +
+                       draw(chart_of(groups, "Held-out loss", &held_out, true)) + "<br>\n" +
+                       draw(chart_of(groups, "Training loss, smoothed", &training, false)));
 }
 
 std::string comparison_svg(const std::vector<LabelledRun>& runs) {
-  return draw_svg(chart_of(read_groups(runs), "Held-out loss", &held_out));
+  return draw_svg(chart_of(read_groups(runs), "Held-out loss", &held_out, true));
 }
 
 io::Json comparison_json(const std::vector<LabelledRun>& runs) {
@@ -152,12 +153,15 @@ io::Json comparison_json(const std::vector<LabelledRun>& runs) {
   const auto number = [](double value) {
     return std::isfinite(value) ? io::Json(value) : io::Json();
   };
+  const auto count = [](double value) {
+    return std::isfinite(value) ? io::Json(std::llround(value)) : io::Json();
+  };
   for (const Group& group : read_groups(runs)) {
     const Summary s = summary_of(group);
     json.push_back({{"experiment", group.label},
                     {"runs", group.runs.size()},
-                    {"parameters", number(s.parameters)},
-                    {"tokens", number(s.tokens)},
+                    {"parameters", count(s.parameters)},
+                    {"tokens", count(s.tokens)},
                     {"seconds", number(s.seconds)},
                     {"tokens_per_s", number(s.speed)},
                     {"held_out_loss", number(median(s.losses))},

@@ -155,7 +155,7 @@ std::string data_attributes(const Chart& chart, const Frame& frame) {
 std::string legend(const Chart& chart) {
   std::string out;
   for (const Series& s : chart.series) {
-    if (s.faint || chart.series.size() < 2) continue;
+    if (s.faint || s.name.empty() || chart.series.size() < 2) continue;
     out += fmt::format("<span class=\"key c{}\"><i></i>{}</span>", s.colour, escape_html(s.name));
   }
   return out;
