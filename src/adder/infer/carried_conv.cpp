@@ -44,10 +44,10 @@ void CarriedConv::step(const float* x, float* state, float* y, const Parallel& p
   kernels::Conv1dUpdate conv;
   // One tap has no state; to the kernel no place at all would mean padding.
   conv.state = dense<3>(taps_ > 1 ? state : y, DType::f32, {1, taps_ - 1, channels_});
-  conv.x = rows(x, 1, channels_, channels_);
+  conv.x = rows(x, 1, channels_);
   conv.weight = taps();
   conv.bias = vector(bias_, channels_);
-  conv.y = rows(y, 1, channels_, channels_);
+  conv.y = rows(y, 1, channels_);
   conv.silu = silu_;
   kernels::causal_conv1d_update(conv, parallel);
 }

@@ -4,8 +4,10 @@
 #include <cmath>
 
 #include "adder/infer/carried_conv.h"
+#include "adder/infer/for_rows.h"
 #include "adder/infer/linear.h"
 #include "adder/infer/views.h"
+#include "adder/kernels/rms_norm.h"
 #include "adder/kernels/selective_scan.h"
 #include "adder/model/mamba1_spec.h"
 
@@ -16,14 +18,6 @@ using kernels::dense;
 using kernels::View;
 
 constexpr int64_t kConvState = 0, kSsmState = 1;
-
-/// x / rms(x), in place.
-void normalise(float* x, int64_t count, double eps) {
-  double square = 0;
-  for (int64_t i = 0; i < count; ++i) square += static_cast<double>(x[i]) * x[i];
-  const auto scale = static_cast<float>(1 / std::sqrt(square / static_cast<double>(count) + eps));
-  for (int64_t i = 0; i < count; ++i) x[i] *= scale;
-}
 
 class Mamba1 final : public Mixer {
  public:
@@ -38,22 +32,21 @@ class Mamba1 final : public Mixer {
                   parallel);
     select(p, parallel);
     scan(p, state, arena, parallel);
-    out_proj_.run(rows(p.y, length, width, width),
-                  rows(y, length, out_proj_.out(), out_proj_.out()), parallel);
+    out_proj_.run(rows(p.y, length, width), rows(y, length, out_proj_.out()), parallel);
   }
 
   void step(const float* x, std::span<State* const> states, float* y, Arena& arena,
             const Parallel& parallel) const override {
     const auto count = static_cast<int64_t>(states.size()), width = size_.d_inner;
     Pass p = project(x, count, arena, parallel);
-    for (int64_t row = 0; row < count; ++row) {
+    for_rows(count, parallel, [&](int64_t row, const Parallel& threads) {
       conv_.step(p.xz + row * 2 * width, states[row]->array(layer_, kConvState), p.u + row * width,
-                 parallel);
-    }
+                 threads);
+    });
     select(p, parallel);
-    for (int64_t row = 0; row < count; ++row) update(p, row, *states[row], parallel);
-    out_proj_.run(rows(p.y, count, width, width), rows(y, count, out_proj_.out(), out_proj_.out()),
-                  parallel);
+    for_rows(count, parallel,
+             [&](int64_t row, const Parallel& threads) { update(p, row, *states[row], threads); });
+    out_proj_.run(rows(p.y, count, width), rows(y, count, out_proj_.out()), parallel);
   }
 
  private:
@@ -77,7 +70,8 @@ class Mamba1 final : public Mixer {
         dt_proj_(weights, prefix + "dt_proj"),
         out_proj_(weights, prefix + "out_proj"),
         conv_(weights, prefix + "conv1d", /*silu=*/true),
-        D_(weights.at(prefix + "D")) {
+        D_(weights.at(prefix + "D")),
+        ones_(static_cast<std::size_t>(std::max(size_.dt_rank, spec_.d_state)), 1.0f) {
     const SmallTensor A_log(weights.at(prefix + "A_log"));
     A_.resize(static_cast<std::size_t>(size_.d_inner * spec_.d_state));
     for (std::size_t i = 0; i < A_.size(); ++i) A_[i] = -std::exp(A_log.data()[i]);
@@ -90,26 +84,30 @@ class Mamba1 final : public Mixer {
            arena.take(count * size_.x_proj),
            arena.take(count * size_.d_inner),
            arena.take(count * size_.d_inner)};
-    in_proj_.run(rows(x, count, in_proj_.in(), in_proj_.in()),
-                 rows(p.xz, count, 2 * size_.d_inner, 2 * size_.d_inner), parallel);
+    in_proj_.run(rows(x, count, in_proj_.in()), rows(p.xz, count, 2 * size_.d_inner), parallel);
     return p;
   }
 
   /// delta, B and C out of the convolved channels: the selection of arXiv 2312.00752, algorithm 2.
   void select(const Pass& p, const Parallel& parallel) const {
     const int64_t width = size_.d_inner, rank = size_.dt_rank, state = spec_.d_state;
-    x_proj_.run(rows(p.u, p.count, width, width),
-                rows(p.selected, p.count, size_.x_proj, size_.x_proj), parallel);
+    x_proj_.run(rows(p.u, p.count, width), rows(p.selected, p.count, size_.x_proj), parallel);
     if (spec_.norm_BCdt) {
-      for (int64_t row = 0; row < p.count; ++row) {
-        float* dt = p.selected + row * size_.x_proj;
-        normalise(dt, rank, spec_.norm_BCdt_eps);
-        normalise(dt + rank, state, spec_.norm_BCdt_eps);
-        normalise(dt + rank + state, state, spec_.norm_BCdt_eps);
-      }
+      normalise(p, 0, rank, parallel);
+      normalise(p, rank, state, parallel);
+      normalise(p, rank + state, state, parallel);
     }
-    dt_proj_.product(rows(p.selected, p.count, rank, size_.x_proj),
-                     rows(p.delta, p.count, width, width), parallel);
+    dt_proj_.product(rows(p.selected, p.count, rank, size_.x_proj), rows(p.delta, p.count, width),
+                     parallel);
+  }
+
+  /// Divides dt, B or C of each row by its root mean square.
+  void normalise(const Pass& p, int64_t offset, int64_t width, const Parallel& parallel) const {
+    kernels::RmsNormInputs in;
+    in.x = rows(p.selected + offset, p.count, width, size_.x_proj);
+    in.weight = dense<1>(const_cast<float*>(ones_.data()), DType::f32, {width});
+    in.eps = spec_.norm_BCdt_eps;
+    kernels::rms_norm(in, {in.x, {}}, parallel);
   }
 
   View<2> A() const {
@@ -149,7 +147,7 @@ class Mamba1 final : public Mixer {
   void update(const Pass& p, int64_t row, State& state, const Parallel& parallel) const {
     const int64_t width = size_.d_inner;
     float* B = p.selected + row * size_.x_proj + size_.dt_rank;
-    const auto one = [&](float* data) { return rows(data, 1, width, width); };
+    const auto one = [&](float* data) { return rows(data, 1, width); };
     kernels::SelectiveScanUpdate scan;
     scan.state = dense<3>(state.array(layer_, kSsmState), DType::f32, {1, width, spec_.d_state});
     scan.u = one(p.u + row * width);
@@ -170,7 +168,8 @@ class Mamba1 final : public Mixer {
   Linear in_proj_, x_proj_, dt_proj_, out_proj_;
   CarriedConv conv_;
   SmallTensor D_;
-  std::vector<float> A_;  // (d_inner, d_state)
+  std::vector<float> ones_;  // the weight of a norm that has none
+  std::vector<float> A_;     // (d_inner, d_state)
 };
 
 }  // namespace

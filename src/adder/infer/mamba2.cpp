@@ -4,9 +4,11 @@
 #include <cmath>
 
 #include "adder/infer/carried_conv.h"
+#include "adder/infer/for_rows.h"
 #include "adder/infer/linear.h"
 #include "adder/infer/views.h"
 #include "adder/kernels/gated_rms_norm.h"
+#include "adder/kernels/mlp_activation.h"
 #include "adder/kernels/ssd.h"
 #include "adder/model/mamba2_spec.h"
 
@@ -25,25 +27,21 @@ class Mamba2 final : public Mixer {
 
   void prefill(const float* x, int64_t length, State& state, float* y, Arena& arena,
                const Parallel& parallel) const override {
-    Scratch s = project(x, length, arena, parallel);
-    conv_.prefill(rows(conv_input(s), length, size_.conv_dim, size_.in_proj),
-                  state.array(layer_, kConvState), s.xBC, arena, parallel);
-    scan(s, length, state, arena, parallel);
-    finish(s, length, y, parallel);
+    Pass p = project(x, length, arena, parallel);
+    conv_.prefill(rows(conv_input(p), length, size_.conv_dim, size_.in_proj),
+                  state.array(layer_, kConvState), p.xBC, arena, parallel);
+    scan(p, length, state, arena, parallel);
+    finish(p, length, y, parallel);
   }
 
   void step(const float* x, std::span<State* const> states, float* y, Arena& arena,
             const Parallel& parallel) const override {
     const auto count = static_cast<int64_t>(states.size());
-    const Scratch s = project(x, count, arena, parallel);
-    if (count < parallel.threads()) {
-      for (int64_t row = 0; row < count; ++row) step_row(s, row, *states[row], parallel);
-    } else {
-      parallel.run(count, 1, [&](int64_t begin, int64_t end) {
-        for (int64_t row = begin; row < end; ++row) step_row(s, row, *states[row], Serial());
-      });
-    }
-    finish(s, count, y, parallel);
+    const Pass p = project(x, count, arena, parallel);
+    for_rows(count, parallel, [&](int64_t row, const Parallel& threads) {
+      step_row(p, row, *states[row], threads);
+    });
+    finish(p, count, y, parallel);
   }
 
   void start(State& state) const override {
@@ -71,7 +69,7 @@ class Mamba2 final : public Mixer {
   }
 
   /// What a pass keeps, a row for each token.
-  struct Scratch {
+  struct Pass {
     float* projected;  // (rows, in_proj): [z_mlp | x_mlp | z | xBC | dt]
     float* xBC;        // (rows, conv_dim): after the convolution
     float* scanned;    // (rows, d_ssm): output of the scan
@@ -79,21 +77,20 @@ class Mamba2 final : public Mixer {
   };
 
   bool has_norm() const { return norm_.given(); }
-  const float* z(const Scratch& s) const { return s.projected + 2 * size_.d_mlp; }
-  const float* conv_input(const Scratch& s) const { return z(s) + size_.d_ssm; }
-  const float* dt(const Scratch& s) const { return conv_input(s) + size_.conv_dim; }
+  const float* z(const Pass& p) const { return p.projected + 2 * size_.d_mlp; }
+  const float* conv_input(const Pass& p) const { return z(p) + size_.d_ssm; }
+  const float* dt(const Pass& p) const { return conv_input(p) + size_.conv_dim; }
   int64_t B_offset() const { return size_.d_ssm; }
   int64_t C_offset() const { return size_.d_ssm + spec_.n_groups * spec_.d_state; }
 
-  Scratch project(const float* x, int64_t count, Arena& arena, const Parallel& parallel) const {
-    Scratch s{};
-    s.projected = arena.take(count * size_.in_proj);
-    s.xBC = arena.take(count * size_.conv_dim);
-    s.gated = arena.take(count * size_.d_inner);
-    s.scanned = has_norm() ? arena.take(count * size_.d_ssm) : s.gated + size_.d_mlp;
-    in_proj_.run(rows(x, count, in_proj_.in(), in_proj_.in()),
-                 rows(s.projected, count, size_.in_proj, size_.in_proj), parallel);
-    return s;
+  Pass project(const float* x, int64_t count, Arena& arena, const Parallel& parallel) const {
+    Pass p{};
+    p.projected = arena.take(count * size_.in_proj);
+    p.xBC = arena.take(count * size_.conv_dim);
+    p.gated = arena.take(count * size_.d_inner);
+    p.scanned = has_norm() ? arena.take(count * size_.d_ssm) : p.gated + size_.d_mlp;
+    in_proj_.run(rows(x, count, in_proj_.in()), rows(p.projected, count, size_.in_proj), parallel);
+    return p;
   }
 
   int64_t scanned_stride() const { return has_norm() ? size_.d_ssm : size_.d_inner; }
@@ -117,38 +114,38 @@ class Mamba2 final : public Mixer {
                     {size_.heads, spec_.D_has_head_dim ? spec_.head_dim : 1});
   }
 
-  void scan(const Scratch& s, int64_t length, State& state, Arena& arena,
+  void scan(const Pass& p, int64_t length, State& state, Arena& arena,
             const Parallel& parallel) const {
     const std::array<int64_t, 4> shape = {1, size_.heads, spec_.head_dim, spec_.d_state};
     const int64_t count = size_.heads * spec_.head_dim * spec_.d_state;
     const Arena::Scope scope(arena);
     float* kept = arena.take(count);
     kernels::SsdInputs in;
-    in.x = heads(s.xBC, length, size_.conv_dim);
-    in.dt = {const_cast<float*>(dt(s)),
+    in.x = heads(p.xBC, length, size_.conv_dim);
+    in.dt = {const_cast<float*>(dt(p)),
              DType::f32,
              {1, length, size_.heads},
              {length * size_.in_proj, size_.in_proj, 1}};
     in.A = A();
-    in.B = groups(s.xBC + B_offset(), length);
-    in.C = groups(s.xBC + C_offset(), length);
+    in.B = groups(p.xBC + B_offset(), length);
+    in.C = groups(p.xBC + C_offset(), length);
     in.D = skip();
-    if (!has_norm()) in.z = heads(z(s), length, size_.in_proj);
+    if (!has_norm()) in.z = heads(z(p), length, size_.in_proj);
     in.dt_bias = vector(dt_bias_, size_.heads);
     in.initial_state = dense<4>(state.array(layer_, kSsmState), DType::f32, shape);
     in.dt_min = spec_.dt_limit_min;
     in.dt_max = spec_.dt_limit_max;
     in.chunk_size = spec_.chunk_size;
     kernels::ssd(in,
-                 {heads(s.scanned, length, scanned_stride()), dense<4>(kept, DType::f32, shape)},
+                 {heads(p.scanned, length, scanned_stride()), dense<4>(kept, DType::f32, shape)},
                  parallel);
     std::copy_n(kept, count, state.array(layer_, kSsmState));
   }
 
-  void step_row(const Scratch& s, int64_t row, State& state, const Parallel& parallel) const {
+  void step_row(const Pass& p, int64_t row, State& state, const Parallel& parallel) const {
     const int64_t projected = row * size_.in_proj;
-    float* xBC = s.xBC + row * size_.conv_dim;
-    conv_.step(conv_input(s) + projected, state.array(layer_, kConvState), xBC, parallel);
+    float* xBC = p.xBC + row * size_.conv_dim;
+    conv_.step(conv_input(p) + projected, state.array(layer_, kConvState), xBC, parallel);
 
     const auto of_heads = [&](const float* data) {
       return dense<3>(const_cast<float*>(data), DType::f32, {1, size_.heads, spec_.head_dim});
@@ -160,41 +157,36 @@ class Mamba2 final : public Mixer {
     ssd.state = dense<4>(state.array(layer_, kSsmState), DType::f32,
                          {1, size_.heads, spec_.head_dim, spec_.d_state});
     ssd.x = of_heads(xBC);
-    ssd.dt = rows(dt(s) + projected, 1, size_.heads, size_.heads);
+    ssd.dt = rows(dt(p) + projected, 1, size_.heads);
     ssd.A = A();
     ssd.B = of_groups(xBC + B_offset());
     ssd.C = of_groups(xBC + C_offset());
     ssd.D = skip();
-    if (!has_norm()) ssd.z = of_heads(z(s) + projected);
+    if (!has_norm()) ssd.z = of_heads(z(p) + projected);
     ssd.dt_bias = vector(dt_bias_, size_.heads);
-    ssd.y = of_heads(s.scanned + row * scanned_stride());
+    ssd.y = of_heads(p.scanned + row * scanned_stride());
     ssd.dt_min = spec_.dt_limit_min;
     ssd.dt_max = spec_.dt_limit_max;
     kernels::ssd_update(ssd, parallel);
   }
 
   /// Gated norm, the gated MLP of the channels that pass no SSM, output projection.
-  void finish(const Scratch& s, int64_t count, float* y, const Parallel& parallel) const {
+  void finish(const Pass& p, int64_t count, float* y, const Parallel& parallel) const {
     if (has_norm()) {
       kernels::GatedRmsNormInputs in;
-      in.x = rows(s.scanned, count, size_.d_ssm, size_.d_ssm);
+      in.x = rows(p.scanned, count, size_.d_ssm);
       in.weight = vector(norm_, size_.d_ssm);
-      in.z = rows(z(s), count, size_.d_ssm, size_.in_proj);
+      in.z = rows(z(p), count, size_.d_ssm, size_.in_proj);
       in.eps = spec_.norm_eps;
       in.group_size = spec_.norm_group == "full" ? size_.d_ssm : size_.d_ssm / spec_.n_groups;
       in.norm_before_gate = spec_.gated_norm == "before";
-      kernels::gated_rms_norm(in, rows(s.gated + size_.d_mlp, count, size_.d_ssm, size_.d_inner),
+      kernels::gated_rms_norm(in, rows(p.gated + size_.d_mlp, count, size_.d_ssm, size_.d_inner),
                               parallel);
     }
-    for (int64_t row = 0; row < count; ++row) {
-      const float* gate = s.projected + row * size_.in_proj;
-      float* out = s.gated + row * size_.d_inner;
-      for (int64_t i = 0; i < size_.d_mlp; ++i) {
-        out[i] = gate[i] / (1 + std::exp(-gate[i])) * gate[size_.d_mlp + i];
-      }
-    }
-    out_proj_.run(rows(s.gated, count, size_.d_inner, size_.d_inner),
-                  rows(y, count, out_proj_.out(), out_proj_.out()), parallel);
+    kernels::swiglu(rows(p.projected + size_.d_mlp, count, size_.d_mlp, size_.in_proj),
+                    rows(p.projected, count, size_.d_mlp, size_.in_proj),
+                    rows(p.gated, count, size_.d_mlp, size_.d_inner), parallel);
+    out_proj_.run(rows(p.gated, count, size_.d_inner), rows(y, count, out_proj_.out()), parallel);
   }
 
   model::Mamba2Spec spec_;

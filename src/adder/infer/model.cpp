@@ -6,6 +6,7 @@
 #include "adder/infer/mixer.h"
 #include "adder/infer/mlp.h"
 #include "adder/infer/small_tensor.h"
+#include "adder/infer/views.h"
 #include "adder/kernels/linear.h"
 #include "adder/kernels/rms_norm.h"
 #include "adder/model/convert.h"
@@ -14,14 +15,9 @@ namespace adder::infer {
 namespace {
 
 using kernels::dense;
-using kernels::View;
 
 constexpr int64_t kTile = 512;                 // tokens that pass the stack together
 constexpr int64_t kLogits = int64_t{1} << 22;  // floats of logits that exist together, at most
-
-View<2> rows(const float* data, int64_t count, int64_t width) {
-  return dense<2>(const_cast<float*>(data), DType::f32, {count, width});
-}
 
 [[noreturn]] void wrong_size(const char* what, std::size_t got, int64_t want) {
   throw Error(ErrorKind::kShape, {.what = std::string(what) + " has " + std::to_string(got) +

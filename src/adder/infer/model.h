@@ -17,7 +17,9 @@ namespace adder::infer {
 class Mixer;
 
 /// Thread-compatible: one call at a time on one Model; several Models may share weights. Token ids
-/// outside [0, vocab_size) are kUsage, spans or states of the wrong size kShape.
+/// outside [0, vocab_size) are kUsage, spans or states of the wrong size kShape. A state
+/// that was in a call that threw has read part of its tokens in some layers only: go back to a copy
+/// or a mark, or drop it.
 class Model {
  public:
   /// Borrows the weights: they must outlive the model unchanged (a trainer that has moved on makes

@@ -96,19 +96,26 @@ TEST(Model, PiecesAndStepsGiveWhatOnePrefillGives) {
 }
 
 TEST(Model, LongTextsPassInTiles) {
-  const RandomModel source(small_config());
-  Model model(source.config, source.weights, pool());
-  const auto ids = random_ids(1300, source.config.vocab_size);
-  State state = model.new_state(), other = model.new_state();
-  const Logits all = read_each(model, ids, state);
-  ASSERT_EQ(all.size(), ids.size());
-  const Rows want = NaiveModel(source).logits(ids);
-  for (const std::size_t t : {0, 511, 512, 1023, 1024, 1299}) {
-    EXPECT_LT(deviation(all[t], want[t]), 1e-4) << t;
+  const std::vector<std::vector<std::string>> sets = {
+      {},
+      {"layers=softmax,mamba1", "softmax.head_dim=8", "softmax.n_kv_heads=1"},
+      {"layers=softmax", "softmax.head_dim=8", "softmax.window=300", "softmax.d_conv=3"}};
+  for (const auto& options : sets) {
+    SCOPED_TRACE(options.empty() ? "" : options.back());
+    const RandomModel source(with_options(options));
+    Model model(source.config, source.weights, pool());
+    const auto ids = random_ids(1300, source.config.vocab_size);
+    State state = model.new_state(), other = model.new_state();
+    const Logits all = read_each(model, ids, state);
+    ASSERT_EQ(all.size(), ids.size());
+    const Rows want = NaiveModel(source).logits(ids);
+    for (const std::size_t t : {0, 511, 512, 700, 811, 812, 1023, 1024, 1299}) {
+      EXPECT_LT(deviation(all[t], want[t]), 1e-4) << t;
+    }
+    std::vector<float> last(static_cast<std::size_t>(model.vocab_size()));
+    model.prefill(ids, other, last);
+    EXPECT_EQ(last, all.back());
   }
-  std::vector<float> last(static_cast<std::size_t>(model.vocab_size()));
-  model.prefill(ids, other, last);
-  EXPECT_EQ(last, all.back());
 }
 
 TEST(Model, SequencesSteppedTogetherDoNotMix) {
@@ -152,34 +159,67 @@ TEST(Model, ASnapshotRestores) {
 }
 
 TEST(Model, AnyNumberOfThreadsGivesTheSameBits) {
-  const RandomModel source(small_config());
   const Serial serial;
-  Model one(source.config, source.weights, serial), two(source.config, source.weights, pool());
-  const auto ids = random_ids(100, one.vocab_size());
-  State a = one.new_state(), b = two.new_state();
-  EXPECT_EQ(read_each(one, ids, a), read_each(two, ids, b));
-  EXPECT_EQ(step_one(one, 5, a), step_one(two, 5, b));
+  const ThreadPool three(3);
+  for (const auto& options : option_sets()) {
+    SCOPED_TRACE(options.empty() ? "" : options[0]);
+    const RandomModel source(with_options(options));
+    const auto ids = random_ids(100, source.config.vocab_size);
+    Model one(source.config, source.weights, serial);
+    State a = one.new_state();
+    const Logits read = read_each(one, ids, a);
+    const State after = a;
+    const auto stepped = step_one(one, 5, a);
+    for (const ThreadPool* threads : {&pool(), &three}) {
+      Model many(source.config, source.weights, *threads);
+      State b = many.new_state();
+      EXPECT_EQ(read, read_each(many, ids, b));
+      EXPECT_EQ(stepped, step_one(many, 5, b));
+      // Rows shared out among the threads, and more threads than rows.
+      State c = after, d = after, e = after;
+      State* together[] = {&c, &d, &e};
+      for (const std::size_t count : {2, 3}) {
+        c = d = after;
+        const std::vector<int32_t> fives(count, 5);
+        std::vector<float> logits(count * stepped.size());
+        many.step(fives, std::span(together).first(count), logits);
+        for (std::size_t i = 0; i < logits.size(); ++i) {
+          ASSERT_NEAR(logits[i], stepped[i % stepped.size()], 1e-5) << count;
+        }
+      }
+    }
+  }
+}
+
+void expect_read_as_stored(const std::vector<std::string>& options, DType dtype) {
+  RandomModel source(with_options(options));
+  std::map<std::string, std::vector<std::byte>> stored;
+  model::Weights weights = source.weights;
+  for (auto& [name, view] : weights) {
+    stored[name] = model::convert(view, dtype);
+    view = {stored[name].data(), dtype, view.shape};
+    for (std::size_t i = 0; i < source.storage[name].size(); ++i) {  // what the 16 bits stand for
+      source.storage[name][i] = model::element(view, static_cast<int64_t>(i));
+    }
+  }
+  Model model(source.config, weights, pool());
+  const auto ids = random_ids(30, model.vocab_size());
+  State state = model.new_state(), steps = model.new_state();
+  const Logits got = read_each(model, ids, state);
+  const Rows want = NaiveModel(source).logits(ids);
+  for (std::size_t t = 0; t < ids.size(); ++t) {
+    ASSERT_LT(deviation(got[t], want[t]), 2e-5) << t;
+    ASSERT_LT(deviation(step_one(model, ids[t], steps), want[t]), 2e-5) << t;
+  }
 }
 
 TEST(Model, HalfPrecisionWeightsAreReadAsStored) {
   for (const DType dtype : {DType::bf16, DType::f16}) {
-    RandomModel source(with_options({"mamba2.bias=true", "tie_embeddings=false"}));
-    std::map<std::string, std::vector<std::byte>> stored;
-    model::Weights weights = source.weights;
-    for (auto& [name, view] : weights) {
-      stored[name] = model::convert(view, dtype);
-      view = {stored[name].data(), dtype, view.shape};
-      for (std::size_t i = 0; i < source.storage[name].size(); ++i) {  // what the 16 bits stand for
-        source.storage[name][i] = model::element(view, static_cast<int64_t>(i));
-      }
+    for (auto options : option_sets()) {
+      SCOPED_TRACE(options.empty() ? "" : options[0]);
+      expect_read_as_stored(options, dtype);
     }
-    Model model(source.config, weights, pool());
-    const auto ids = random_ids(30, model.vocab_size());
-    State state = model.new_state();
-    const Logits got = read_each(model, ids, state);
-    const Rows want = NaiveModel(source).logits(ids);
-    for (std::size_t t = 0; t < ids.size(); ++t) EXPECT_LT(deviation(got[t], want[t]), 2e-5);
-    EXPECT_LT(deviation(step_one(model, ids[0], state), want[0]), 10);  // runs on this type too
+    expect_read_as_stored({"mamba2.bias=true", "tie_embeddings=false"}, dtype);
   }
 }
 

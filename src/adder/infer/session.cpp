@@ -18,7 +18,7 @@ Generation Session::turn(std::string_view text, const GenerateOptions& options,
 Generation Session::turn(std::span<const int32_t> added, const GenerateOptions& options,
                          const OnToken& on_token) {
   options.check();
-  Snapshot snapshot{state_, ids_.size()};
+  Snapshot snapshot{state_.mark(), ids_.size()};
   ids_.insert(ids_.end(), added.begin(), added.end());
   const std::span<const int32_t> all(ids_);
   const auto read =
@@ -31,7 +31,7 @@ Generation Session::turn(std::span<const int32_t> added, const GenerateOptions& 
     answer = Generator(model_, tokenizer_, eos_)
                  .run(all.subspan(read), state_, options, on_token, all.first(read));
   } catch (...) {
-    state_ = std::move(snapshot.state);
+    state_.restore(snapshot.state);
     ids_.resize(snapshot.ids);
     throw;
   }
@@ -43,7 +43,7 @@ Generation Session::turn(std::span<const int32_t> added, const GenerateOptions& 
 
 bool Session::undo() {
   if (past_.empty()) return false;
-  state_ = std::move(past_.back().state);
+  state_.restore(past_.back().state);
   ids_.resize(past_.back().ids);
   past_.pop_back();
   return true;

@@ -24,7 +24,8 @@ class Session {
   Generation turn(std::span<const int32_t> added, const GenerateOptions& options,
                   const OnToken& on_token = {});
 
-  /// Takes the last turn back; false when there is none. The last kUndoDepth turns are kept.
+  /// Takes the last turn back; false when there is none. The last kUndoDepth turns are kept:
+  /// each costs a copy of the arrays that do not grow with the text, and a window's.
   bool undo();
   /// Begins anew; nothing can be taken back then.
   void reset();
@@ -43,7 +44,7 @@ class Session {
 
  private:
   struct Snapshot {
-    State state;
+    State::Mark state;
     std::size_t ids;
   };
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <optional>
 #include <stdexcept>
 
 #include "adder/base/error.h"
@@ -73,14 +74,24 @@ TEST_F(SessionTest, UndoTakesATurnBack) {
 }
 
 TEST_F(SessionTest, AFailedTurnLeavesNothingBehind) {
-  Session session(model_, tokenizer_), other(model_, tokenizer_);
-  session.turn("One.", options_);
-  other.turn("One.", options_);
-  const OnToken fails = [](std::optional<int32_t>, std::string_view) -> bool {
-    throw std::runtime_error("the caller's own");
-  };
-  EXPECT_THROW(session.turn("Two.", options_, fails), std::runtime_error);
-  EXPECT_EQ(session.turn("Three.", options_).ids, other.turn("Three.", options_).ids);
+  for (const char* window : {"0", "9"}) {
+    const RandomModel source(
+        with_options({"vocab_size=260", "layers=softmax,mamba2", "softmax.head_dim=8",
+                      "softmax.d_conv=3", std::string("softmax.window=") + window}));
+    Model model(source.config, source.weights, pool_);
+    Session session(model, tokenizer_), other(model, tokenizer_);
+    session.turn("One.", options_);
+    other.turn("One.", options_);
+    const OnToken fails = [](std::optional<int32_t>, std::string_view) -> bool {
+      throw std::runtime_error("the caller's own");
+    };
+    EXPECT_THROW(session.turn("Two.", options_, fails), std::runtime_error);
+    EXPECT_EQ(session.turn("Three.", options_).ids, other.turn("Three.", options_).ids);
+    session.turn("A longer text, beyond the window.", options_);
+    session.turn("And another.", options_);
+    EXPECT_TRUE(session.undo() && session.undo());
+    EXPECT_EQ(session.turn("Four.", options_).ids, other.turn("Four.", options_).ids);
+  }
 }
 
 TEST_F(SessionTest, SavedAndLoadedItGoesOnAsBefore) {
@@ -99,13 +110,13 @@ TEST_F(SessionTest, LoadRefusesOtherModelsTokenizersAndFiles) {
   Session session(model_, tokenizer_);
   session.turn("Hello", options_);
   session.save(file);
-  const auto kind = [&](Session& s) {
+  const auto kind = [&](Session& s) -> std::optional<ErrorKind> {
     try {
       s.load(file);
     } catch (const Error& error) {
       return error.kind();
     }
-    return ErrorKind::kInternal;
+    return std::nullopt;
   };
   const RandomModel retrained(source_.config, 8);
   Model other(retrained.config, retrained.weights, pool_);
@@ -121,11 +132,13 @@ TEST_F(SessionTest, LoadRefusesOtherModelsTokenizersAndFiles) {
   std::string wrong = good;
   const std::size_t at = wrong.find("\"tokens\":\"");
   ASSERT_NE(at, std::string::npos);
-  wrong.replace(at + 10, 2, "99");  // more than there are
-  io::write_file_atomic(file, wrong);
-  EXPECT_EQ(kind(session), ErrorKind::kFormat);
+  for (const char* tokens : {"99", "03"}) {  // more than there are; fewer than were read
+    wrong.replace(at + 10, 2, tokens);
+    io::write_file_atomic(file, wrong);
+    EXPECT_EQ(kind(session), ErrorKind::kFormat) << tokens;
+  }
   io::write_file_atomic(file, good);
-  session.load(file);
+  EXPECT_EQ(kind(session), std::nullopt);
 }
 
 }  // namespace

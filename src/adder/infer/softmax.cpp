@@ -1,13 +1,15 @@
 #include "adder/infer/softmax.h"
 
 #include <algorithm>
-#include <cmath>
 #include <optional>
+#include <vector>
 
 #include "adder/infer/carried_conv.h"
+#include "adder/infer/for_rows.h"
 #include "adder/infer/linear.h"
 #include "adder/infer/views.h"
 #include "adder/kernels/attention.h"
+#include "adder/kernels/mlp_activation.h"
 #include "adder/kernels/rotary.h"
 #include "adder/model/softmax_spec.h"
 
@@ -24,6 +26,7 @@ class Softmax final : public Mixer {
       : spec_(static_cast<const model::SoftmaxSpec&>(config.mixer(layer))),
         size_(spec_.sizes(config.d_model)),
         layer_(layer),
+        frequencies_(kernels::rotary_frequencies(size_.rotary_dim, spec_.rotary_base)),
         in_proj_(weights, model::mixer_prefix(layer) + "in_proj"),
         out_proj_(weights, model::mixer_prefix(layer) + "out_proj") {
     if (spec_.d_conv > 0) {
@@ -46,21 +49,14 @@ class Softmax final : public Mixer {
             const Parallel& parallel) const override {
     const auto count = static_cast<int64_t>(states.size());
     const Pass p = project(x, count, arena, parallel);
-    const auto step_row = [&](int64_t row, const Parallel& threads) {
+    for_rows(count, parallel, [&](int64_t row, const Parallel& threads) {
       State& state = *states[static_cast<std::size_t>(row)];
       if (conv_) {
         conv_->step(p.projected + row * size_.in_proj, conv_state(state), p.qkv + row * p.stride,
                     threads);
       }
       attend(p, row, 1, state, threads);
-    };
-    if (count < parallel.threads()) {
-      for (int64_t row = 0; row < count; ++row) step_row(row, parallel);
-    } else {
-      parallel.run(count, 1, [&](int64_t begin, int64_t end) {
-        for (int64_t row = begin; row < end; ++row) step_row(row, Serial());
-      });
-    }
+    });
     finish(p, y, parallel);
   }
 
@@ -85,14 +81,18 @@ class Softmax final : public Mixer {
     p.qkv = conv_ ? arena.take(count * size_.qkv) : p.projected;
     p.stride = conv_ ? size_.qkv : size_.in_proj;
     p.mixed = arena.take(count * size_.d_inner);
-    in_proj_.run(rows(x, count, in_proj_.in(), in_proj_.in()),
-                 rows(p.projected, count, size_.in_proj, size_.in_proj), parallel);
+    in_proj_.run(rows(x, count, in_proj_.in()), rows(p.projected, count, size_.in_proj), parallel);
     return p;
   }
 
   /// `count` rows of some heads that stand `stride` apart.
   View<3> heads(float* data, int64_t count, int64_t number, int64_t stride) const {
     return {data, DType::f32, {count, number, spec_.head_dim}, {stride, spec_.head_dim, 1}};
+  }
+
+  View<1> frequencies() const {
+    return kernels::dense<1>(const_cast<double*>(frequencies_.data()), DType::f64,
+                             {static_cast<int64_t>(frequencies_.size())});
   }
 
   /// The rows [row, row + count) of the pass, the next tokens of `state`.
@@ -102,7 +102,7 @@ class Softmax final : public Mixer {
     float* k = q + size_.q;
     // Keys stand behind queries: one view of all the heads that rotate.
     kernels::rotary({heads(q, count, size_.heads + size_.kv_heads, p.stride), state.tokens,
-                     size_.rotary_dim, spec_.rotary_base, spec_.rotary_interleaved},
+                     frequencies(), spec_.rotary_interleaved},
                     parallel);
     float* keys = state.append(layer_, kKeys, count);
     float* values = state.append(layer_, kValues, count);
@@ -124,22 +124,18 @@ class Softmax final : public Mixer {
 
   /// The gated MLP beside the attention, and the output projection.
   void finish(const Pass& p, float* y, const Parallel& parallel) const {
-    const int64_t d_mlp = spec_.d_mlp;
-    for (int64_t row = 0; row < p.count; ++row) {
-      const float* up = p.projected + row * size_.in_proj + size_.qkv;
-      float* mlp = p.mixed + row * size_.d_inner + size_.q;
-      for (int64_t i = 0; i < d_mlp; ++i) {
-        const float gate = up[d_mlp + i];
-        mlp[i] = up[i] * gate / (1 + std::exp(-gate));
-      }
-    }
-    out_proj_.run(rows(p.mixed, p.count, size_.d_inner, size_.d_inner),
-                  rows(y, p.count, out_proj_.out(), out_proj_.out()), parallel);
+    const float* up = p.projected + size_.qkv;
+    kernels::swiglu(rows(up, p.count, spec_.d_mlp, size_.in_proj),
+                    rows(up + spec_.d_mlp, p.count, spec_.d_mlp, size_.in_proj),
+                    rows(p.mixed + size_.q, p.count, spec_.d_mlp, size_.d_inner), parallel);
+    out_proj_.run(rows(p.mixed, p.count, size_.d_inner), rows(y, p.count, out_proj_.out()),
+                  parallel);
   }
 
   model::SoftmaxSpec spec_;
   model::SoftmaxSpec::Sizes size_;
   int64_t layer_;
+  std::vector<double> frequencies_;  // of the rotary pairs
   Linear in_proj_, out_proj_;
   std::optional<CarriedConv> conv_;
 };

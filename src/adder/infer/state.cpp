@@ -64,6 +64,36 @@ const float* State::last_rows(int64_t layer, int64_t index, int64_t count) const
   return array(layer, index) + (held - count) * at(layer, index).width;
 }
 
+State::Mark State::mark() const {
+  Mark mark{tokens, fixed_, {}, {}};
+  mark.windows.resize(growing_.size());
+  for (const auto& data : growing_) mark.floats.push_back(data.size());
+  for (const auto& layer : arrays_) {
+    for (const Array& array : layer) {
+      if (array.width > 0 && array.most > 0) mark.windows[array.place] = growing_[array.place];
+    }
+  }
+  return mark;
+}
+
+void State::restore(const Mark& mark) {
+  tokens = mark.tokens;
+  fixed_ = mark.fixed;
+  for (const auto& layer : arrays_) {
+    for (const Array& array : layer) {
+      if (array.width == 0) continue;
+      if (array.most > 0) growing_[array.place] = mark.windows[array.place];
+      growing_[array.place].resize(mark.floats[array.place]);
+    }
+  }
+}
+
+std::size_t State::Mark::bytes() const {
+  std::size_t count = fixed.size();
+  for (const auto& data : windows) count += data.size();
+  return count * sizeof(float);
+}
+
 std::size_t State::bytes() const {
   std::size_t count = fixed_.size();
   for (const auto& data : growing_) count += data.size();

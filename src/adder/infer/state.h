@@ -1,5 +1,5 @@
 // The recurrent state of one sequence: every array its model's mixers describe. A copy is a
-// snapshot; restoring is assignment.
+// snapshot; restoring is assignment. A mark is a smaller one, to come back to in the same state.
 #pragma once
 
 #include <cstddef>
@@ -33,6 +33,20 @@ class State {
   float* append(int64_t layer, int64_t index, int64_t count);
   /// The last `count` rows. Throws kInternal when it holds less.
   const float* last_rows(int64_t layer, int64_t index, int64_t count) const;
+
+  /// What it takes to come back: arrays of fixed size and those with a window are copied, of those
+  /// that keep every row their length is enough.
+  struct Mark {
+    int64_t tokens;
+    std::vector<float> fixed;
+    std::vector<std::vector<float>> windows;  // one for each growing array; empty: see `floats`
+    std::vector<std::size_t> floats;          // how many each growing array held
+    std::size_t bytes() const;
+  };
+  Mark mark() const;
+  /// Comes back to a mark of this very state. Since then it may only have read on (a call that
+  /// threw half-way included) or come back to later marks.
+  void restore(const Mark& mark);
 
   int64_t tokens = 0;  // how many the state has read
   std::size_t bytes() const;

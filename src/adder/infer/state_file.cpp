@@ -11,7 +11,7 @@ namespace adder::infer {
 namespace {
 
 constexpr const char* kFormatName = "adder-state";
-constexpr const char* kVersion = "1";
+constexpr const char* kVersion = "2";
 
 /// Calls visit(name, layer, index, spec) for every array of the model's state.
 template <typename Visit>
@@ -29,6 +29,29 @@ model::Shape shape_after(const model::StateSpec& spec, int64_t tokens) {
   model::Shape shape = spec.shape;
   if (spec.grows) shape[0] = shape[0] > 0 ? std::min(shape[0], tokens) : tokens;
   return shape;
+}
+
+/// The part of an array that is saved.
+std::span<const float> kept(const State& state, int64_t layer, int64_t index,
+                            const model::StateSpec& spec) {
+  const model::Shape shape = shape_after(spec, state.tokens);
+  const float* data =
+      spec.grows ? state.last_rows(layer, index, shape[0]) : state.array(layer, index);
+  return {data, static_cast<std::size_t>(model::element_count(shape))};
+}
+
+/// Over all that a file says of the text and of the state after it.
+std::string content_hash(const State& state, const std::vector<int32_t>& ids,
+                         const model::ModelConfig& config) {
+  io::Hash128 hash;
+  hash.add(io::as_bytes(std::to_string(state.tokens) + " " + std::to_string(ids.size())));
+  hash.add(std::as_bytes(std::span(ids)));
+  for_each_array(config, [&](const std::string& name, int64_t layer, int64_t index,
+                             const model::StateSpec& spec) {
+    hash.add(io::as_bytes(name));
+    hash.add(std::as_bytes(kept(state, layer, index, spec)));
+  });
+  return hash.hex();
 }
 
 [[noreturn]] void not_a_state(const std::filesystem::path& file, std::string why) {
@@ -77,12 +100,8 @@ void save_state(const std::filesystem::path& file, const State& state,
   std::vector<io::TensorInfo> tensors;
   for_each_array(model.config(),
                  [&](std::string name, int64_t layer, int64_t index, const model::StateSpec& spec) {
-                   model::Shape shape = shape_after(spec, state.tokens);
-                   const auto count = static_cast<std::size_t>(model::element_count(shape));
-                   const float* data = spec.grows ? state.last_rows(layer, index, shape[0])
-                                                  : state.array(layer, index);
-                   tensors.push_back({std::move(name), DType::f32, std::move(shape),
-                                      std::as_bytes(std::span(data, count))});
+                   tensors.push_back({std::move(name), DType::f32, shape_after(spec, state.tokens),
+                                      std::as_bytes(kept(state, layer, index, spec))});
                  });
   tensors.push_back(
       {"ids", DType::i32, {static_cast<int64_t>(ids.size())}, std::as_bytes(std::span(ids))});
@@ -90,6 +109,7 @@ void save_state(const std::filesystem::path& file, const State& state,
                         {{"format", kFormatName},
                          {"version", kVersion},
                          {"tokens", std::to_string(state.tokens)},
+                         {"content", content_hash(state, ids, model.config())},
                          {"model", fingerprint(model.config(), model.weights())},
                          {"tokenizer", tokenizer_hash}});
 }
@@ -126,6 +146,11 @@ SavedState load_state(const std::filesystem::path& path, const Model& model,
                                  [&](int32_t id) { return id >= 0 && id < model.vocab_size(); });
   if (!known) not_a_state(path, "it holds tokens outside the vocabulary");
   saved.state.tokens = tokens;
+  const auto content = file.metadata().find("content");
+  if (content == file.metadata().end() ||
+      content->second != content_hash(saved.state, saved.ids, model.config())) {
+    not_a_state(path, "its contents are not those that were saved");
+  }
   return saved;
 }
 

@@ -1,6 +1,6 @@
 // A state in a file: one safetensors file with every state array ("layers.3.ssm"; of those that
-// grow the rows that the spec keeps), the token ids, and a fingerprint of the model and tokenizer
-// that made it.
+// grow the rows that the spec keeps), the token ids, a hash over all of this and over how many
+// tokens were read, and a fingerprint of the model and tokenizer that made it.
 #pragma once
 
 #include <filesystem>
@@ -21,7 +21,8 @@ struct SavedState {
   std::vector<int32_t> ids;
 };
 
-/// Throws kFormat for a file that is no state, kShape for one that another model or tokenizer made.
+/// Throws kFormat for a file that is no state or was changed, kShape for one that another model or
+/// tokenizer made.
 SavedState load_state(const std::filesystem::path& file, const Model& model,
                       const std::string& tokenizer_hash);
 

@@ -12,6 +12,7 @@
 #include "adder/infer/test_mamba1.h"
 #include "adder/infer/test_mamba2.h"
 #include "adder/infer/test_random_model.h"
+#include "adder/infer/test_softmax.h"
 
 namespace adder::infer::testing_support {
 
@@ -101,6 +102,7 @@ class NaiveModel {
     const std::string prefix = model::mixer_prefix(layer);
     const std::string_view kind = source_.config.mixer(layer).kind();
     if (kind == "mamba1") return naive_mamba1(source_, input, prefix);
+    if (kind == "softmax") return NaiveSoftmax(source_, prefix).mix(input);
     return naive_mamba2(source_, input, prefix);
   }
 
@@ -120,7 +122,10 @@ inline std::vector<std::vector<std::string>> option_sets() {
           {"layers=mamba1", "mlp.kind=gelu", "mlp.bias=true"},
           {"layers=mamba1", "mamba1.bias=true", "mamba1.conv_bias=false", "mamba1.d_state=5"},
           {"layers=mamba1", "mamba1.norm_BCdt=true", "mamba1.dt_rank=3", "mamba1.d_conv=2"},
-          {"layers=mamba1,mamba2", "n_layer=3", "mlp.kind=swiglu", "mlp.d_hidden=20"}};
+          {"layers=mamba1,mamba2", "n_layer=3", "mlp.kind=swiglu", "mlp.d_hidden=20"},
+          {"layers=softmax", "softmax.head_dim=8", "softmax.window=11", "mlp.kind=swiglu"},
+          {"layers=mamba2,softmax", "softmax.head_dim=8", "softmax.n_kv_heads=1",
+           "softmax.d_conv=3", "softmax.d_mlp=10"}};
 }
 
 }  // namespace adder::infer::testing_support

@@ -13,6 +13,11 @@ inline kernels::View<2> rows(const float* data, int64_t count, int64_t width, in
   return {const_cast<float*>(data), DType::f32, {count, width}, {stride, 1}};
 }
 
+/// The same, dense.
+inline kernels::View<2> rows(const float* data, int64_t count, int64_t width) {
+  return rows(data, count, width, width);
+}
+
 inline kernels::View<1> vector(const SmallTensor& tensor, int64_t size) {
   return kernels::dense<1>(tensor.view_data(), DType::f32, {size});
 }

@@ -120,5 +120,40 @@ TEST(Attention, NotANumberIsNotHidden) {
   EXPECT_TRUE(std::isnan(value_at(a.y.view(), 0)));
 }
 
+// A key or value that a query does not see (a later one, or one out of its window) does not touch
+// it, whatever it holds; those that see it get what is there.
+TEST(Attention, WhatIsNotSeenDoesNotCount) {
+  constexpr int64_t kLength = 70, kFirst = 30, kDim = 40, kWindow = 9;
+  const Case c{.length = kLength,
+               .first = kFirst,
+               .kv_heads = 1,
+               .group = 2,
+               .head_dim = kDim,
+               .window = kWindow};
+  for (const double value : {std::numeric_limits<double>::infinity(), std::nan("")}) {
+    for (const int64_t bad : {25, 36, 60, 99}) {
+      for (const Isa isa : isas()) {
+        SCOPED_TRACE(::testing::Message() << to_string(isa) << " key " << bad << " " << value);
+        const IsaScope scope(isa);
+        Arrays clean(c), dirty(c);
+        for (int64_t i = 0; i < kDim; ++i) {
+          set_at(dirty.v.view(), bad * kDim + i, value);
+          if (std::isnan(value)) set_at(dirty.k.view(), bad * kDim + i, value);
+        }
+        attention(clean.in, clean.y, Serial());
+        attention(dirty.in, dirty.y, Serial());
+        for (int64_t i = 0; i < count_of(clean.y.view()); ++i) {
+          const int64_t own = kFirst + i / (2 * kDim);
+          if (bad <= own && bad > own - kWindow) {
+            ASSERT_FALSE(std::isfinite(value_at(dirty.y.view(), i))) << own;
+          } else {
+            ASSERT_EQ(value_at(dirty.y.view(), i), value_at(clean.y.view(), i)) << own;
+          }
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace adder::kernels

@@ -19,7 +19,7 @@ struct RmsNormInputs {
 };
 
 struct RmsNormOutputs {
-  View<2> y;             // (rows, width) dtype of x
+  View<2> y;             // (rows, width) dtype of x; may be x itself
   View<2> new_residual;  // r, (rows, width); optional
 };
 

@@ -5,16 +5,20 @@
 // dtype: exact to 1e-16 of the position, at any that a text can reach.
 #pragma once
 
+#include <vector>
+
 #include "adder/base/parallel.h"
 #include "adder/kernels/view.h"
 
 namespace adder::kernels {
 
+/// base^(-2i/dim) for each pair; `dim` even. Worth keeping: powers take as long as the turns.
+std::vector<double> rotary_frequencies(int64_t dim, double base);
+
 struct RotaryArgs {
-  View<3> x;          // (length, heads, head_dim) f64|f32, head_dim contiguous; changed in place
-  int64_t first = 0;  // position of the first row; the others follow
-  int64_t dim = 0;    // even, <= head_dim
-  double base = 1e4;
+  View<3> x;            // (length, heads, head_dim) f64|f32, head_dim contiguous; changed in place
+  int64_t first = 0;    // position of the first row; the others follow
+  View<1> frequencies;  // (dim / 2) f64, dense: rotary_frequencies; dim <= head_dim
   bool interleaved = false;
 };
 

@@ -8,12 +8,18 @@ namespace {
 
 using namespace testing;
 
+struct Frequencies {
+  std::vector<double> values;
+  View<1> view() { return dense<1>(values.data(), DType::f64, {std::ssize(values)}); }
+};
+
 /// One head at one position.
 Array<3> turned(std::vector<double> x, DType dtype, int64_t position, int64_t dim, bool interleaved,
                 double base = 1e4) {
   Array<3> array(dtype, {1, 1, static_cast<int64_t>(x.size())});
   for (size_t i = 0; i < x.size(); ++i) set_at(array.view(), static_cast<int64_t>(i), x[i]);
-  rotary({array, position, dim, base, interleaved}, Serial());
+  Frequencies of{rotary_frequencies(dim, base)};
+  rotary({array, position, of.view(), interleaved}, Serial());
   return array;
 }
 
@@ -78,8 +84,9 @@ TEST(Rotary, EveryInstructionSetMatchesReference) {
         Rng rng(3);
         Array<3> x = Array<3>(DType::f32, {37, 3, dim + 5}, 2).fill(rng);
         Array<3> want = copy_as(DType::f64, x.view());
-        rotary({x, 123456, dim, 500000, interleaved}, OddThreads(2));
-        ref::rotary<double>({want, 123456, dim, 500000, interleaved});
+        Frequencies of{rotary_frequencies(dim, 500000)};
+        rotary({x, 123456, of.view(), interleaved}, OddThreads(2));
+        ref::rotary<double>({want, 123456, of.view(), interleaved});
         EXPECT_LT(error_of(x.view(), want.view()), 3e-7);
         EXPECT_TRUE(x.gaps_untouched());
       }

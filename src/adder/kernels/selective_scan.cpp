@@ -6,13 +6,6 @@
 namespace adder::kernels {
 namespace {
 
-/// The vectorised variants hold parameters and states in f32. Double anywhere runs the plain loops
-/// in double.
-template <typename... Views>
-bool any_double(const Views&... views) {
-  return ((views.given() && views.dtype == DType::f64) || ...);
-}
-
 bool any_double_input(const SelectiveScanInputs& in) {
   return any_double(in.u, in.delta, in.A, in.B, in.C, in.D, in.z, in.delta_bias, in.initial_state);
 }

@@ -87,26 +87,24 @@ TEST(SelectiveScanBackward, EachOutputMayBeAskedForAlone) {
 }
 
 TEST(SelectiveScanBackward, PackedDocumentsAreSeparate) {
-  constexpr int64_t kEnds[] = {0, 3, 31, 33, 64, 80};
   const ScanArrays arrays = make_inputs({.batch = 1, .length = 80, .gate = true});
-  Array<2> seq_idx(DType::i32, {1, 80});
-  for (int k = 0; k < 5; ++k)
-    for (int64_t t = kEnds[k]; t < kEnds[k + 1]; ++t) set_at(seq_idx.view(), t, k % 2);
+  const Array<2> seq_idx = packed_ids();
   SelectiveScanInputs in = arrays.inputs();
   in.seq_idx = seq_idx;
   const ScanGradArrays all = run_backward(in, make_gradients(in, true));
   Array<2> sum_A(DType::f64, arrays.A.view().size);
   sum_A.fill_with(0);
   for (int k = 0; k < 5; ++k) {
-    SelectiveScanInputs alone = scan_tokens(in, kEnds[k], kEnds[k + 1]);
+    SelectiveScanInputs alone = scan_tokens(in, kScanEnds[k], kScanEnds[k + 1]);
     if (k == 0) alone.initial_state = in.initial_state;
     const ScanGradArrays part = make_gradients(alone, false);
     SelectiveScanGradients views = part.gradients();
-    views.grad_y = scan_tokens(all.grad_y.view(), kEnds[k], kEnds[k + 1]);
+    views.grad_y = scan_tokens(all.grad_y.view(), kScanEnds[k], kScanEnds[k + 1]);
     if (k == 4) views.grad_last_state = all.grad_last_state;
     selective_scan_backward(alone, views, Serial());
     const auto expect_part = [&](const auto& whole, const auto& want, const char* name) {
-      EXPECT_LE(error_of(scan_tokens(whole.view(), kEnds[k], kEnds[k + 1]), want.view()), 1e-5)
+      EXPECT_LE(error_of(scan_tokens(whole.view(), kScanEnds[k], kScanEnds[k + 1]), want.view()),
+                1e-5)
           << name << k;
     };
     expect_part(all.u, part.u, "u");
@@ -151,6 +149,21 @@ TEST(SelectiveScanBackward, NothingButPaddingPassesTheStatesGradient) {
   EXPECT_EQ(error_of(grads.initial_state.view(), grads.grad_last_state.view()), 0);
 }
 
+TEST(SelectiveScanBackward, NoRowsGiveNoGradient) {
+  const ScanArrays arrays = make_inputs({.batch = 0});
+  for (const Isa isa : isas()) {
+    const IsaScope scope(isa);
+    const ScanGradArrays grads =
+        run_backward(arrays.inputs(), make_gradients(arrays.inputs(), true));
+    for (int64_t i = 0; i < count_of(grads.A.view()); ++i)
+      ASSERT_EQ(value_at(grads.A.view(), i), 0);
+    for (int64_t i = 0; i < count_of(grads.D.view()); ++i) {
+      ASSERT_EQ(value_at(grads.D.view(), i), 0);
+      ASSERT_EQ(value_at(grads.delta_bias.view(), i), 0);
+    }
+  }
+}
+
 TEST(SelectiveScanBackward, ThreadsDoNotChangeAByte) {
   for (const DType dtype : {DType::f32, DType::bf16}) {
     const ScanArrays arrays = make_inputs({.batch = 3,
@@ -167,29 +180,14 @@ TEST(SelectiveScanBackward, ThreadsDoNotChangeAByte) {
 }
 
 TEST(SelectiveScanBackward, ExtremeSteps) {
-  struct Extreme {
-    double A, even, odd;
-  };
-  for (const Extreme e : {Extreme{-1e-8, 1, 1},
-                          {-1, 0, 0.5},
-                          {-1, 1e-9, 1e-9},
-                          {-1e4, 1e-9, 1e-4},
-                          {-1e4, 1e4, 20},
-                          {-1e-8, 1e4, 1e4},
-                          {-0.01, 25, 20},
-                          {-8, 1e4, 0},
-                          {0, 1, 20}}) {
+  for (const ExtremeSteps& e : kExtremeSteps) {
     for (const bool softplus : {false, true}) {
-      const ScanArrays arrays = make_inputs({.length = 70, .bias = false, .softplus = softplus});
-      for (int64_t i = 0; i < count_of(arrays.A.view()); i += 3) set_at(arrays.A.view(), i, e.A);
-      for (int64_t i = 0; i < count_of(arrays.delta.view()); ++i)
-        set_at(arrays.delta.view(), i, i / 24 % 2 ? e.odd : e.even);
+      const ScanArrays arrays = make_extreme(e, softplus);
       const ScanArrays wide = in_double(arrays);
       const ScanGradArrays grads = make_gradients(arrays.inputs(), true);
       const ScanGradArrays want = oracle_backward(wide.inputs(), in_double(grads));
       for (const Isa isa : isas()) {
-        SCOPED_TRACE(std::string(to_string(isa)) + " A " + std::to_string(e.A) + " delta " +
-                     std::to_string(e.even));
+        SCOPED_TRACE(std::string(to_string(isa)) + " " + name(e));
         const IsaScope scope(isa);
         expect_near(run_backward(arrays.inputs(), grads), want);
       }

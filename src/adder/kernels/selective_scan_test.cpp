@@ -67,20 +67,16 @@ TEST(SelectiveScan, ASplitSequenceContinues) {
 }
 
 TEST(SelectiveScan, PackedDocumentsAreSeparate) {
-  // Ids come back (0, 1, 0): what counts is the boundary.
-  constexpr int64_t kEnds[] = {0, 3, 31, 33, 64, 80};
   const ScanArrays arrays = make_inputs({.batch = 1, .length = 80, .gate = true});
-  Array<2> seq_idx(DType::i32, {1, 80});
-  for (int k = 0; k < 5; ++k)
-    for (int64_t t = kEnds[k]; t < kEnds[k + 1]; ++t) set_at(seq_idx.view(), t, k % 2);
+  const Array<2> seq_idx = packed_ids();
   SelectiveScanInputs in = arrays.inputs();
   in.seq_idx = seq_idx;
   const ScanResult packed = run_scan(in);
   for (int k = 0; k < 5; ++k) {
-    SelectiveScanInputs alone = scan_tokens(in, kEnds[k], kEnds[k + 1]);
+    SelectiveScanInputs alone = scan_tokens(in, kScanEnds[k], kScanEnds[k + 1]);
     if (k == 0) alone.initial_state = in.initial_state;
     const ScanResult want = run_scan(alone);
-    EXPECT_LE(error_of(scan_tokens(packed.y.view(), kEnds[k], kEnds[k + 1]), want.y.view()),
+    EXPECT_LE(error_of(scan_tokens(packed.y.view(), kScanEnds[k], kScanEnds[k + 1]), want.y.view()),
               kForward)
         << k;
     if (k < 4) continue;
@@ -126,30 +122,14 @@ TEST(SelectiveScan, ThreadsDoNotChangeAByte) {
 }
 
 TEST(SelectiveScan, ExtremeSteps) {
-  // No step, hardly one, softplus's switch, an enormous one; states that never and at once forget,
-  // and one that grows.
-  struct Extreme {
-    double A, even, odd;
-  };
-  for (const Extreme e : {Extreme{-1e-8, 1, 1},
-                          {-1, 0, 0.5},
-                          {-1, 1e-9, 1e-9},
-                          {-1e4, 1e-9, 1e-4},
-                          {-1e4, 1e4, 20},
-                          {-1e-8, 1e4, 1e4},
-                          {-0.01, 25, 20},
-                          {-8, 1e4, 0},
-                          {0, 1, 20},
-                          {0.05, 1, 0.5}}) {
+  std::vector<ExtremeSteps> all(std::begin(kExtremeSteps), std::end(kExtremeSteps));
+  all.push_back({0.05, 1, 0.5});  // a state that grows
+  for (const ExtremeSteps& e : all) {
     for (const bool softplus : {false, true}) {
-      const ScanArrays arrays = make_inputs({.length = 70, .bias = false, .softplus = softplus});
-      for (int64_t i = 0; i < count_of(arrays.A.view()); i += 3) set_at(arrays.A.view(), i, e.A);
-      for (int64_t i = 0; i < count_of(arrays.delta.view()); ++i)
-        set_at(arrays.delta.view(), i, i / 24 % 2 ? e.odd : e.even);
+      const ScanArrays arrays = make_extreme(e, softplus);
       const ScanArrays wide = in_double(arrays);
       for (const Isa isa : isas()) {
-        SCOPED_TRACE(std::string(to_string(isa)) + " A " + std::to_string(e.A) + " delta " +
-                     std::to_string(e.even));
+        SCOPED_TRACE(std::string(to_string(isa)) + " " + name(e));
         const IsaScope scope(isa);
         expect_near(run_scan(arrays.inputs()), oracle(wide.inputs()));
       }

@@ -16,7 +16,7 @@ struct ScanCase {
   int64_t batch = 2, length = 65, groups = 1, group_channels = 24, width = 16;
   DType dtype = DType::f32;
   bool skip = true, gate = false, bias = true, initial = true, last = true, softplus = true;
-  bool wide_delta = false;  // delta in f32 whatever dtype
+  bool other_delta = false;  // delta in the other of f32 and bf16
   ScanDocuments documents = ScanDocuments::kNone;
   int64_t gap = 0;
 
@@ -55,6 +55,21 @@ View<Rank> scan_tokens(View<Rank> view, int64_t begin, int64_t end) {
 }
 /// The same of all inputs, without seq_idx and initial state.
 SelectiveScanInputs scan_tokens(const SelectiveScanInputs& in, int64_t begin, int64_t end);
+
+/// Where five documents of one row begin and end. Ids come back (0, 1, 0): what counts is the
+/// boundary.
+inline constexpr int64_t kScanEnds[] = {0, 3, 31, 33, 64, 80};
+Array<2> packed_ids();
+
+/// No step, hardly one, softplus's switch, an enormous one; states that never and at once forget.
+struct ExtremeSteps {
+  double A, even, odd;  // of every third (channel, state); delta of every other 24
+};
+inline constexpr ExtremeSteps kExtremeSteps[] = {
+    {-1e-8, 1, 1},     {-1, 0, 0.5},    {-1, 1e-9, 1e-9}, {-1e4, 1e-9, 1e-4}, {-1e4, 1e4, 20},
+    {-1e-8, 1e4, 1e4}, {-0.01, 25, 20}, {-8, 1e4, 0},     {0, 1, 20}};
+ScanArrays make_extreme(const ExtremeSteps& extreme, bool softplus);
+std::string name(const ExtremeSteps& extreme);
 
 struct ScanResult {
   Array<3> y, last_state;

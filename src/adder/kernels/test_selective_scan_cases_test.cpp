@@ -6,7 +6,7 @@ std::string ScanCase::name() const {
   constexpr const char* kinds[] = {"", " packed", " padded"};
   return "L" + std::to_string(length) + " G" + std::to_string(groups) + "x" +
          std::to_string(group_channels) + " N" + std::to_string(width) + " " +
-         std::string(to_string(dtype)) + (wide_delta ? " wide-delta" : "") + (skip ? " D" : "") +
+         std::string(to_string(dtype)) + (other_delta ? " other-delta" : "") + (skip ? " D" : "") +
          (gate ? " z" : "") + (bias ? " bias" : "") + (initial ? " initial" : "") +
          (last ? " last" : "") + (softplus ? "" : " plain-delta") + kinds[int(documents)] +
          (gap ? " strided" : "");
@@ -29,7 +29,7 @@ std::vector<ScanCase> scan_cases() {
     one.initial = row[8];
     one.last = row[9];
     one.softplus = row[10];
-    one.wide_delta = row[11];
+    one.other_delta = row[11];
     one.documents = static_cast<ScanDocuments>(row[12]);
     one.gap = row[13] ? 5 : 0;
     cases.push_back(one);
@@ -69,7 +69,8 @@ ScanArrays make_inputs(const ScanCase& what, uint64_t seed) {
   ScanArrays a;
   const int64_t b = what.batch, l = what.length, c = what.channels(), g = what.groups;
   a.u = Array<3>(what.dtype, {b, l, c}, what.gap).fill(rng);
-  a.delta = Array<3>(what.wide_delta ? DType::f32 : what.dtype, {b, l, c}, what.gap);
+  const DType other = what.dtype == DType::f32 ? DType::bf16 : DType::f32;
+  a.delta = Array<3>(what.other_delta ? other : what.dtype, {b, l, c}, what.gap);
   a.delta.fill(rng, 1, -1.5);
   if (what.bias) a.delta_bias = Array<1>(DType::f32, {c}).fill(rng, 0.5);
   if (!what.softplus) {  // a step is positive
@@ -93,6 +94,25 @@ ScanArrays make_inputs(const ScanCase& what, uint64_t seed) {
   }
   a.delta_softplus = what.softplus;
   return a;
+}
+
+Array<2> packed_ids() {
+  Array<2> ids(DType::i32, {1, 80});
+  for (int k = 0; k < 5; ++k)
+    for (int64_t t = kScanEnds[k]; t < kScanEnds[k + 1]; ++t) set_at(ids.view(), t, k % 2);
+  return ids;
+}
+
+ScanArrays make_extreme(const ExtremeSteps& extreme, bool softplus) {
+  const ScanArrays arrays = make_inputs({.length = 70, .bias = false, .softplus = softplus});
+  for (int64_t i = 0; i < count_of(arrays.A.view()); i += 3) set_at(arrays.A.view(), i, extreme.A);
+  for (int64_t i = 0; i < count_of(arrays.delta.view()); ++i)
+    set_at(arrays.delta.view(), i, i / 24 % 2 ? extreme.odd : extreme.even);
+  return arrays;
+}
+
+std::string name(const ExtremeSteps& extreme) {
+  return "A " + std::to_string(extreme.A) + " delta " + std::to_string(extreme.even);
 }
 
 ScanArrays in_double(const ScanArrays& a) {

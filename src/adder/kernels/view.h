@@ -35,4 +35,11 @@ View<Rank> dense(void* data, DType dtype, std::array<int64_t, Rank> size) {
   return view;
 }
 
+/// Is one of these that were given in double? The vectorised variants hold parameters and states in
+/// f32; double anywhere runs the plain loops in double.
+template <typename... Views>
+bool any_double(const Views&... views) {
+  return ((views.given() && views.dtype == DType::f64) || ...);
+}
+
 }  // namespace adder::kernels

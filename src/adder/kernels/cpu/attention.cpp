@@ -20,15 +20,29 @@ constexpr int kSumRows = 4, kSumVectors = 2;
 static_assert(kRows <= kBlock && kBlock % kLanes == 0);
 constexpr float kNever = -__builtin_inff();
 
+/// Keys [from, to) of a block.
+struct Keys {
+  int64_t from, to;
+};
+
 /// One kv head: its keys and values, and the rows that meet them.
 struct Piece {
   const float *k, *v;
   int64_t k_stride, v_stride, head_dim;
   int64_t rows;
+  int64_t own, group, window;  // the key of row 0, rows of a query, keys that it sees (0: all)
   float* q;                    // (rows, head_dim), scaled
   float* weights;              // (rows, kBlock): scores, then exp(score - top)
   float* sums;                 // (rows, head_dim): of weight * v so far
   float *top, *total, *decay;  // (rows): largest score, sum of weights, factor of older weights
+
+  /// What a row sees of the block of `count` keys that begins at `begin`; from <= to.
+  Keys seen(int64_t row, int64_t begin, int64_t count) const {
+    const int64_t last = own + row / group - begin;
+    const int64_t to = last < 0 ? 0 : last < count ? last + 1 : count;
+    const int64_t oldest = window > 0 ? last - window + 1 : 0;
+    return {oldest < 0 ? 0 : oldest < to ? oldest : to, to};
+  }
 };
 
 /// weights[row.., key..] = q . k for R rows and K keys.
@@ -65,24 +79,52 @@ void score_rows(const Piece& p, int64_t row, int64_t begin, int64_t count) {
   for (; key < count; ++key) score_tile<R, 1>(p, row, begin, key);
 }
 
-/// sums[row.., d..] = decay * sums + weights . v for R rows and V vectors.
+/// What R rows see of a block: keys outside [some.from, some.to) none of them, those of `all` each.
+template <int R>
+struct Sight {
+  Keys row[R], some, all;
+};
+
+template <int R>
+ADDER_INLINE Sight<R> sight(const Piece& p, int64_t row, int64_t begin, int64_t count) {
+  Sight<R> s{{}, {count, 0}, {0, count}};
+  for (int r = 0; r < R; ++r) {
+    const Keys keys = s.row[r] = p.seen(row + r, begin, count);
+    if (keys.from < s.some.from) s.some.from = keys.from;
+    if (keys.to > s.some.to) s.some.to = keys.to;
+    if (keys.from > s.all.from) s.all.from = keys.from;
+    if (keys.to < s.all.to) s.all.to = keys.to;
+  }
+  if (s.all.from > s.all.to) s.all = {s.some.to, s.some.to};
+  return s;
+}
+
+/// sums[row.., d..] = decay * sums + weights . v for R rows and V vectors. What a row does not see
+/// is left out, not multiplied by zero: it may be infinite or no number.
 template <int R, int V>
-ADDER_INLINE void value_tile(const Piece& p, int64_t row, int64_t d, int64_t begin, int64_t count) {
+ADDER_INLINE void value_tile(const Piece& p, int64_t row, int64_t d, int64_t begin,
+                             const Sight<R>& sight) {
   const int64_t left = p.head_dim - d;
   vf sums[R][V];
   for (int r = 0; r < R; ++r)
     for (int v = 0; v < V; ++v)
       sums[r][v] = splat(p.decay[row + r]) *
                    load_up_to(p.sums + (row + r) * p.head_dim + d + v * kLanes, left - v * kLanes);
-  for (int64_t key = 0; key < count; ++key) {
+  const auto add = [&](int64_t key, const auto& sees) {
     const float* from = p.v + (begin + key) * p.v_stride + d;
     vf values[V];
     for (int v = 0; v < V; ++v) values[v] = load_up_to(from + v * kLanes, left - v * kLanes);
     for (int r = 0; r < R; ++r) {
+      if (!sees(sight.row[r], key)) continue;
       const vf weight = splat(p.weights[(row + r) * kBlock + key]);
       for (int v = 0; v < V; ++v) sums[r][v] += weight * values[v];
     }
-  }
+  };
+  const auto asks = [](const Keys& keys, int64_t key) { return key >= keys.from && key < keys.to; };
+  int64_t key = sight.some.from;
+  for (; key < sight.all.from; ++key) add(key, asks);
+  for (; key < sight.all.to; ++key) add(key, [](const Keys&, int64_t) { return true; });
+  for (; key < sight.some.to; ++key) add(key, asks);
   for (int r = 0; r < R; ++r)
     for (int v = 0; v < V; ++v)
       store_up_to(p.sums + (row + r) * p.head_dim + d + v * kLanes, sums[r][v], left - v * kLanes);
@@ -90,18 +132,19 @@ ADDER_INLINE void value_tile(const Piece& p, int64_t row, int64_t d, int64_t beg
 
 template <int R>
 void value_rows(const Piece& p, int64_t row, int64_t begin, int64_t count) {
+  const Sight<R> seen = sight<R>(p, row, begin, count);
   int64_t d = 0;
   for (; d + kSumVectors * kLanes <= p.head_dim; d += kSumVectors * kLanes)
-    value_tile<R, kSumVectors>(p, row, d, begin, count);
-  for (; d < p.head_dim; d += kLanes) value_tile<R, 1>(p, row, d, begin, count);
+    value_tile<R, kSumVectors>(p, row, d, begin, seen);
+  for (; d < p.head_dim; d += kLanes) value_tile<R, 1>(p, row, d, begin, seen);
 }
 
-/// Scores become weights: exp(score - top) for the keys [from, to) of the block that the row sees,
-/// zero for the others up to `count`. `top`, `total` and `decay` follow.
-void weigh(const Piece& p, int64_t row, int64_t from, int64_t to, int64_t count) {
+/// Scores become weights: exp(score - top) for the keys of the block that the row sees, zero for
+/// the others up to `count`. `top`, `total` and `decay` follow.
+void weigh(const Piece& p, int64_t row, const Keys& seen, int64_t count) {
   float* weights = p.weights + row * kBlock;
   for (int64_t j = 0; j < count; ++j)
-    if (j < from || j >= to) weights[j] = kNever;
+    if (j < seen.from || j >= seen.to) weights[j] = kNever;
   for (int64_t j = count; j % kLanes != 0; ++j) weights[j] = kNever;
   vf largest_of = splat(p.top[row]);
   for (int64_t j = 0; j < count; j += kLanes) largest_of = max(load(weights + j), largest_of);
@@ -131,6 +174,7 @@ void attend(const AttentionInputs& in, const View<3>& y, int64_t g, int64_t begi
   p.k = static_cast<const float*>(in.k.data) + g * in.k.stride[1];
   p.v = static_cast<const float*>(in.v.data) + g * in.v.stride[1];
   p.rows = (end - begin) * group;
+  p.own = in.first + begin;
   const auto place = [&](const View<3>& view, int64_t row) {
     return static_cast<float*>(view.data) + (begin + row / group) * view.stride[0] +
            (g * group + row % group) * view.stride[1];
@@ -144,17 +188,12 @@ void attend(const AttentionInputs& in, const View<3>& y, int64_t g, int64_t begi
     p.top[row] = kNever;
     p.total[row] = 0;
   }
-  const auto oldest = [&](int64_t own) {
-    return in.window > 0 && own >= in.window ? own - in.window + 1 : 0;
-  };
+  const int64_t oldest = in.window > 0 && p.own >= in.window ? p.own - in.window + 1 : 0;
   const int64_t last = in.first + end;
-  for (int64_t key = oldest(in.first + begin); key < last; key += kBlock) {
+  for (int64_t key = oldest; key < last; key += kBlock) {
     const int64_t count = key + kBlock < last ? kBlock : last - key;
     for_rows<kTileRows>(0, p.rows, [&]<int R>(int64_t row) { score_rows<R>(p, row, key, count); });
-    for (int64_t row = 0; row < p.rows; ++row) {
-      const int64_t own = in.first + begin + row / group;
-      weigh(p, row, oldest(own) - key, own + 1 - key, count);
-    }
+    for (int64_t row = 0; row < p.rows; ++row) weigh(p, row, p.seen(row, key, count), count);
     for_rows<kSumRows>(0, p.rows, [&]<int R>(int64_t row) { value_rows<R>(p, row, key, count); });
   }
   for (int64_t row = 0; row < p.rows; ++row) {
@@ -179,6 +218,8 @@ void attention(const AttentionInputs& in, const View<3>& y, const Parallel& para
     p.k_stride = in.k.stride[0];
     p.v_stride = in.v.stride[0];
     p.head_dim = head_dim;
+    p.group = group;
+    p.window = in.window;
     p.q = scratch.floats(rows * head_dim);
     p.sums = scratch.floats(rows * head_dim);
     p.weights = scratch.floats(rows * kBlock);

@@ -29,16 +29,12 @@ void turn_neighbours(float* x, const float* cosines, const float* sines, int64_t
 }  // namespace
 
 void rotary(const RotaryArgs& args, const Parallel& parallel) {
-  const int64_t pairs = args.dim / 2, heads = args.x.size[1];
+  const int64_t pairs = args.frequencies.size[0], heads = args.x.size[1];
+  const double* frequencies = static_cast<const double*>(args.frequencies.data);
   const auto turn = args.interleaved ? turn_neighbours : turn_halves;
   parallel.run(args.x.size[0], 4, [&](int64_t begin, int64_t end) {
-    // Doubles in scratch of floats: two for one.
-    Scratch scratch(2 * Scratch::bytes_for(pairs) + Scratch::bytes_for(2 * pairs));
-    double* frequencies = reinterpret_cast<double*>(scratch.floats(2 * pairs));
+    Scratch scratch(2 * Scratch::bytes_for(pairs));
     float *cosines = scratch.floats(pairs), *sines = scratch.floats(pairs);
-    for (int64_t i = 0; i < pairs; ++i)
-      frequencies[i] =
-          __builtin_pow(args.base, -2 * static_cast<double>(i) / static_cast<double>(args.dim));
     for (int64_t t = begin; t < end; ++t) {
       for (int64_t i = 0; i < pairs; ++i) {
         const double angle = static_cast<double>(args.first + t) * frequencies[i];

@@ -224,7 +224,8 @@ class Backward {
 template <typename E>
 void run_all(const SelectiveScanInputs& in, const SelectiveScanGradients& grads,
              const Parallel& parallel) {
-  const ScanSizes sizes = scan_sizes(in);
+  constexpr int64_t kMostBlocks = 16;  // of a group: a dB and dC is kept for each
+  const ScanSizes sizes = scan_sizes(in, kMostBlocks);
   Scratch memory(ScanPartials::bytes(sizes));
   const ScanPartials partials(sizes, memory);
   const auto sweep = [&](int64_t begin, int64_t end) {

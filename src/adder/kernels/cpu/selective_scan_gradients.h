@@ -15,17 +15,18 @@ struct UnitSums {
 
 struct ScanPartials {
   float *dB_all, *dC_all;  // (units, length, states): sums over the channels of a unit
-  float* sums;             // (units, state_floats + 2 block)
+  float* sums;             // (units + 1, state_floats + 2 block): the last is for totals
 
   static int64_t keys(const ScanSizes& s) { return s.units() * s.length * s.states; }
   static int64_t sums_of_unit(const ScanSizes& s) { return s.state_floats() + 2 * s.block; }
+  static int64_t all_sums(const ScanSizes& s) { return (s.units() + 1) * sums_of_unit(s); }
   static int64_t bytes(const ScanSizes& s) {
-    return 2 * Scratch::bytes_for(keys(s)) + Scratch::bytes_for(s.units() * sums_of_unit(s));
+    return 2 * Scratch::bytes_for(keys(s)) + Scratch::bytes_for(all_sums(s));
   }
   ScanPartials(const ScanSizes& s, Scratch& scratch)
       : dB_all(scratch.floats(keys(s))),
         dC_all(scratch.floats(keys(s))),
-        sums(scratch.floats(s.units() * sums_of_unit(s))) {}
+        sums(scratch.floats(all_sums(s))) {}
 
   float* dB(const ScanSizes& s, int64_t unit, int64_t time) const {
     return dB_all + (unit * s.length + time) * s.states;
@@ -74,9 +75,10 @@ inline void write_channels(const View<1>& to, const ScanUnit& unit, const float*
 inline void add_unit_sums(const SelectiveScanGradients& grads, const ScanSizes& s,
                           const ScanPartials& partials) {
   const int64_t units = s.groups * s.blocks, floats = ScanPartials::sums_of_unit(s);
+  const UnitSums total = partials.unit(s, s.units());
   for (int64_t unit = 0; unit < units; ++unit) {
-    const UnitSums total = partials.unit(s, unit);
-    for (int64_t b = 1; b < s.batch; ++b) {
+    partials.clear_unit(s, s.units());
+    for (int64_t b = 0; b < s.batch; ++b) {
       const float* part = partials.unit(s, b * units + unit).A;
       for (int64_t i = 0; i < floats; i += kLanes)
         store(total.A + i, load(total.A + i) + load(part + i));

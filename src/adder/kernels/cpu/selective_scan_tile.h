@@ -28,14 +28,14 @@ struct ScanSizes {
   int64_t units() const { return batch * groups * blocks; }
 };
 
-inline ScanSizes scan_sizes(const SelectiveScanInputs& in) {
-  constexpr int64_t kFewest = 64;      // channels that share the work on a tile's B and C
-  constexpr int64_t kMostBlocks = 16;  // of a group: the backward pass keeps a dB and dC for each
+/// At most `most_blocks` units of a group and row, of at least 64 channels.
+inline ScanSizes scan_sizes(const SelectiveScanInputs& in, int64_t most_blocks) {
+  constexpr int64_t kFewest = 64;  // channels that share the work on a tile's B and C
   ScanSizes s{in.u.size[0], in.u.size[1], in.u.size[2], in.B.size[2], in.B.size[3]};
   s.group_channels = s.channels / s.groups;
   s.states = round_up(s.width, kStates);
   s.tiles = (s.length + kTokens - 1) / kTokens;
-  s.block = round_up((s.group_channels + kMostBlocks - 1) / kMostBlocks, kFewest);
+  s.block = round_up((s.group_channels + most_blocks - 1) / most_blocks, kFewest);
   if (s.block > s.group_channels) s.block = round_up(s.group_channels, kLanes);
   s.blocks = (s.group_channels + s.block - 1) / s.block;
   return s;

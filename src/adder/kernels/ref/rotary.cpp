@@ -6,11 +6,10 @@ namespace adder::kernels::ref {
 
 template <typename T>
 void rotary(const RotaryArgs& args) {
-  const int64_t pairs = args.dim / 2;
+  const int64_t pairs = args.frequencies.size[0];
   for (int64_t t = 0; t < args.x.size[0]; ++t) {
     for (int64_t i = 0; i < pairs; ++i) {
-      const double frequency =
-          std::pow(args.base, -2 * static_cast<double>(i) / static_cast<double>(args.dim));
+      const double frequency = get<double>(args.frequencies, i);
       const double angle = static_cast<double>(args.first + t) * frequency;
       const T c = static_cast<T>(std::cos(angle)), s = static_cast<T>(std::sin(angle));
       const int64_t one = args.interleaved ? 2 * i : i;
