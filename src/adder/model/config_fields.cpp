@@ -1,6 +1,7 @@
 #include "adder/model/config_fields.h"
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "adder/base/error.h"
@@ -28,6 +29,17 @@ void unsupported_field(const io::JsonView& field, std::string why) {
                                         .why = std::move(why)});
 }
 
+int64_t read_expand(const io::JsonView& root) {
+  const auto field = root.find("expand");
+  if (!field) return kDefaultExpand;
+  if (!field->json().is_number_float()) return field->as_integer(1, kMaxExpand);
+  const double value = field->as_number();
+  if (!(value >= 1 && value <= kMaxExpand && value == std::floor(value))) {
+    field->fail("an integer from 1 to " + std::to_string(kMaxExpand));
+  }
+  return static_cast<int64_t>(value);
+}
+
 FieldReader::FieldReader(io::JsonView object) : object_(std::move(object)) {
   if (!object_.json().is_object()) object_.fail("an object");
 }
@@ -40,6 +52,11 @@ void FieldReader::size(const char* key, int64_t& value, std::optional<int64_t> f
   } else {
     value = *fallback;
   }
+}
+
+void FieldReader::expand(int64_t& value) {
+  known_.insert("expand");
+  value = read_expand(object_);
 }
 
 void FieldReader::count(const char* key, int64_t& value, int64_t fallback) {
@@ -110,6 +127,10 @@ void FieldReader::refuse_unknown(std::initializer_list<const char*> others) cons
 void FieldWriter::size(const char* key, int64_t& value, std::optional<int64_t> /*fallback*/,
                        int64_t /*highest*/) {
   (*object_)[key] = value;
+}
+
+void FieldWriter::expand(int64_t& value) {
+  (*object_)["expand"] = value;
 }
 
 void FieldWriter::count(const char* key, int64_t& value, int64_t /*fallback*/) {

@@ -15,6 +15,12 @@ namespace adder::model {
 /// Beyond every number: "no upper bound" in a range.
 inline constexpr double kNoLimit = 1e300;
 
+inline constexpr int64_t kMaxExpand = 1024;
+inline constexpr int64_t kDefaultExpand = 2;
+
+/// The field "expand" of `root`, kDefaultExpand where there is none.
+int64_t read_expand(const io::JsonView& root);
+
 /// Reading: a field that is missing or null takes its fallback; a value of another type, or out of
 /// bounds, is kFormat naming file and field. Writing: every field is written.
 class ConfigFields {
@@ -25,6 +31,8 @@ class ConfigFields {
   /// A positive integer; without `fallback` it must be there.
   virtual void size(const char* key, int64_t& value, std::optional<int64_t> fallback = {},
                     int64_t highest = kAny) = 0;
+  /// The widening of a mixer: an integer from 1 to kMaxExpand, which some files write as 2.0.
+  virtual void expand(int64_t& value) = 0;
   /// An integer from 0.
   virtual void count(const char* key, int64_t& value, int64_t fallback) = 0;
   /// A positive integer, or nothing (left out, null, "auto"): 0.
@@ -47,6 +55,7 @@ class FieldReader final : public ConfigFields {
 
   void size(const char* key, int64_t& value, std::optional<int64_t> fallback,
             int64_t highest) override;
+  void expand(int64_t& value) override;
   void count(const char* key, int64_t& value, int64_t fallback) override;
   void size_or_none(const char* key, int64_t& value) override;
   void number(const char* key, double& value, double fallback) override;
@@ -71,6 +80,7 @@ class FieldWriter final : public ConfigFields {
 
   void size(const char* key, int64_t& value, std::optional<int64_t> fallback,
             int64_t highest) override;
+  void expand(int64_t& value) override;
   void count(const char* key, int64_t& value, int64_t fallback) override;
   void size_or_none(const char* key, int64_t& value) override;
   void number(const char* key, double& value, double fallback) override;

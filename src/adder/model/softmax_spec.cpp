@@ -12,7 +12,7 @@ void SoftmaxSpec::describe(OptionVisitor& v) {
   v.field("n_heads", n_heads, "query heads; 0: d_model / head_dim");
   v.field("n_kv_heads", n_kv_heads, "key and value heads, shared by the query heads; 0: n_heads");
   v.field("rotary_dim", rotary_dim, "dimensions of a head that rotate; -1: all, 0: none");
-  v.field("rotary_base", rotary_base, "longest wavelength of the rotation over 2 pi");
+  v.field("rotary_base", rotary_base, "base of the rotation's frequencies: base^(-2i/rotary_dim)");
   v.field("rotary_interleaved", rotary_interleaved,
           "rotate pairs (2i, 2i+1) instead of halves (i, i + rotary_dim/2)");
   v.field("window", window, "how many tokens a token sees, itself included; 0: all before it");
@@ -95,8 +95,10 @@ double SoftmaxSpec::forward_flops(const LayerPlace& place, int64_t length) const
   const auto d = static_cast<double>(place.d_model);
   const double projections = 2 * d * static_cast<double>(s.in_proj + s.d_inner);
   const auto conv = static_cast<double>(2 * d_conv * s.qkv);
-  const double before = (static_cast<double>(length) + 1) / 2;  // tokens that one sees on average
-  const double seen = window == 0 ? before : std::min(before, static_cast<double>(window));
+  const auto tokens = static_cast<double>(length);
+  const auto most = window == 0 ? tokens : std::min(tokens, static_cast<double>(window));
+  // Keys that a token sees on average: token t = 1, 2, ... sees min(t, most).
+  const double seen = most - most * (most - 1) / (2 * tokens);
   return projections + conv + 4 * static_cast<double>(s.q) * seen;
 }
 

@@ -18,11 +18,22 @@ struct Context {
       at::kFloat;           // type of activations and matrix products; parameters stay as they are
   bool checkpoint = false;  // activation checkpointing: keep a block's input, recompute the rest
 
-  /// Called by mixers for what they compute on the way ("delta", "A", "B", "C", "y"); lens and
-  /// statistics read it.
+  /// Called by mixers for what they compute on the way; lens and statistics read it. The names,
+  /// each of one meaning in every mixer that has it:
+  ///
+  ///   dt       the step before its bias, softplus and limits: (batch, length, d_inner) in mamba1,
+  ///            (batch, length, heads) in mamba2
+  ///   A        below zero, -exp(A_log): (d_inner, d_state) in mamba1, (heads) in mamba2
+  ///   B, C     (batch, length, groups, d_state); mamba1 has one group
+  ///   q, k, v  queries and keys after the rotation, values, of this call's tokens:
+  ///            (batch, length, heads or kv_heads, head_dim)
+  ///   y        what the scan (with its skip D) or the attention gives, before gate, norm and
+  ///            out_proj: (batch, length, d_inner) in mamba1, else (batch, length, heads, head_dim)
   std::function<void(int64_t layer, std::string_view name, const Tensor&)> on_probe;
 
-  int64_t layer = 0;  // set by the stack
+  // Set by the stack:
+  int64_t layer = 0;
+  Tensor padding;  // (batch, length, 1) bool: seq_idx < 0; undefined: no token is padding
   void probe(std::string_view name, const Tensor& value) const {
     if (on_probe) on_probe(layer, name, value);
   }

@@ -7,9 +7,19 @@
 
 namespace adder::nn {
 
+namespace {
+
+Tensor padding_of(const Tensor& seq_idx) {
+  if (!seq_idx.defined()) return {};
+  const Tensor padding = seq_idx.lt(0);
+  return padding.any().item<bool>() ? padding.unsqueeze(-1) : Tensor();
+}
+
+}  // namespace
+
 LanguageModel::LanguageModel(const model::ModelConfig& config, uint64_t seed,
-                             const model::LoraOptions& lora)
-    : config_(config), parameters_(model::tensor_specs(config), seed) {
+                             const model::LoraOptions& lora, const model::Weights* start)
+    : config_(config), parameters_(model::tensor_specs(config), seed, start) {
   if (lora.given()) {
     adapters_.emplace(model::lora_specs(config, lora), seed);
     parameters_.adapt(*adapters_, lora.scale());
@@ -33,6 +43,7 @@ LanguageModel::LanguageModel(const model::ModelConfig& config, uint64_t seed,
 Tensor LanguageModel::forward(const Tensor& tokens, Context& context,
                               std::vector<State>* carried) const {
   if (carried != nullptr) carried->resize(blocks_.size());
+  context.padding = padding_of(context.seq_idx);
   Tensor hidden =
       at::embedding(parameters_.at("backbone.embeddings.weight"), tokens).to(context.compute);
   Tensor residual;  // the sum of what earlier blocks gave; undefined before the first
@@ -60,10 +71,14 @@ std::pair<Tensor, Tensor> LanguageModel::run_block(const Block& block, const Ten
                                                Context& context) -> std::vector<Tensor> {
     const OptionalTensor sum = in.size() > 1 ? OptionalTensor(in[1]) : std::nullopt;
     auto [normed, residual] = add_and_norm(in[0], sum, block.norm_weight);
-    Tensor added = block.mixer->forward(normed, context, carried);
+    // What a branch adds to the residual stream: nothing at padding, whatever its biases.
+    const auto without_padding = [&context](const Tensor& y) {
+      return context.padding.defined() ? y.masked_fill(context.padding, 0) : y;
+    };
+    Tensor added = without_padding(block.mixer->forward(normed, context, carried));
     if (block.mlp) {
       std::tie(normed, residual) = add_and_norm(added, residual, *block.mlp_norm_weight);
-      added = block.mlp->forward(normed);
+      added = without_padding(block.mlp->forward(normed));
     }
     return {added, residual};
   };

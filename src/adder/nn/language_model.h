@@ -17,9 +17,9 @@ namespace adder::nn {
 class LanguageModel {
  public:
   /// Parameters are made and initialised from `seed`; with `lora.rank` also adapters, which alone
-  /// are trained then.
+  /// are trained then. `start`: the values to begin with (of an open model::ModelDirectory).
   LanguageModel(const model::ModelConfig& config, uint64_t seed,
-                const model::LoraOptions& lora = {});
+                const model::LoraOptions& lora = {}, const model::Weights* start = nullptr);
 
   /// tokens (batch, length) i32 or i64 -> hidden (batch, length, d_model), after the final norm, in
   /// the context's compute type. `carried`: one State a layer (empty: nothing read yet), replaced;
@@ -55,7 +55,7 @@ class LanguageModel {
     std::vector<Tensor> parameters;  // those of the block that are trained, for recomputation
   };
   /// (hidden, residual) -> (mixer(norm(hidden + residual)), hidden + residual), and the same once
-  /// more with the MLP where there is one.
+  /// more with the MLP where there is one. At padding both add 0.
   std::pair<Tensor, Tensor> run_block(const Block& block, const Tensor& hidden,
                                       const Tensor& residual, Context& context,
                                       State* carried) const;

@@ -166,8 +166,46 @@ TEST_P(EveryOptionSet, PackedDocumentsEqualSeparateOnes) {
   }
 }
 
-TEST(LanguageModel, GradientsFlowThroughTheCarriedState) {
-  LanguageModel model(config_named("plain"), 1);
+TEST_P(EveryOptionSet, PaddingAddsNothing) {
+  LanguageModel model(config_named(GetParam()), 1);
+  const auto generator = at::detail::createCPUGenerator(7);
+  for (const Tensor& parameter : model.parameters().tensors()) {  // biases start at 0
+    parameter.set_data(parameter.data() +
+                       at::randn(parameter.sizes(), generator, at::kFloat).mul(0.1));
+  }
+  const Tensor all = tokens(1, 30), unseen = all.clone();
+  Context padded;
+  const auto run = [](int64_t length, int number) {
+    return at::full({1, length}, number, at::kInt);
+  };
+  padded.seq_idx =  // the initial states of `init_states` allow one document a row
+      GetParam() == "init_states" ? at::cat({run(21, 0), run(9, -1)}, 1)
+                                  : at::cat({run(11, 0), run(3, -1), run(7, 1), run(9, -1)}, 1);
+  const Tensor hidden = model.forward(all, padded);
+  Context alone;
+  EXPECT_LT(relative_error(hidden.narrow(1, 0, 11), model.forward(all.narrow(1, 0, 11), alone)),
+            1e-4);
+  if (GetParam() != "init_states") {
+    EXPECT_LT(relative_error(hidden.narrow(1, 14, 7), model.forward(all.narrow(1, 14, 7), alone)),
+              1e-4);
+  }
+  // The residual stream stays what the embedding put there; then the last norm.
+  const Tensor padding = padded.seq_idx.lt(0);
+  const Tensor embedded =
+      at::embedding(model.parameters().at("backbone.embeddings.weight"), all.index({padding}));
+  const Tensor norm = (embedded.square().mean(-1, true) + model.config().norm_eps).rsqrt();
+  EXPECT_LT(relative_error(hidden.index({padding}),
+                           embedded * norm * model.parameters().at("backbone.norm_f.weight")),
+            1e-6);
+  // And what stands there reaches nobody: another token gives the same, bit for bit.
+  unseen.index_put_({padding}, unseen.index({padding}).add(1).remainder(19));
+  const Tensor again = model.forward(unseen, padded);
+  EXPECT_TRUE(
+      at::equal(again.index({padding.logical_not()}), hidden.index({padding.logical_not()})));
+}
+
+TEST_P(EveryOptionSet, GradientsFlowThroughTheCarriedState) {
+  LanguageModel model(config_named(GetParam()), 1);
   const Tensor in = tokens(1, 24), targets = tokens(1, 25).narrow(1, 1, 24);
   const auto [whole, expected] = loss_and_gradients(model, {}, in, targets);
   std::vector<State> carried;
@@ -186,8 +224,11 @@ TEST(LanguageModel, GradientsFlowThroughTheCarriedState) {
   }
 }
 
-TEST(LanguageModel, Bfloat16StaysNearFloat) {
-  LanguageModel model(config_named("plain"), 1);
+// A result is rounded to 8 bits, by at most 2^-9 of it, about 10 times in a mixer and 5 in an MLP:
+// as a random walk over 2 layers sqrt(30) 2^-9 = 1 %. The largest error of 1,920 numbers stands to
+// the largest number about as one to the other; three times that is allowed.
+TEST_P(EveryOptionSet, Bfloat16StaysNearFloat) {
+  LanguageModel model(config_named(GetParam()), 1);
   Context exact, narrow;
   narrow.compute = at::kBFloat16;
   const Tensor in = tokens(2, 40);
@@ -196,24 +237,82 @@ TEST(LanguageModel, Bfloat16StaysNearFloat) {
   EXPECT_LT(relative_error(hidden.to(at::kFloat), model.forward(in, exact)), 0.03);
 }
 
-TEST(LanguageModel, ProbesSeeWhatTheMixerComputes) {
-  LanguageModel model(config_named("plain"), 1);
+using Probed = std::map<std::string, Tensor>;
+
+/// What the only layer of a model of `kind` shows of tokens (2, 5).
+Probed probes_of(const std::string& kind) {
+  auto config = config_named("plain");
+  config.layers = {kind};
+  config.n_layer = 1;
+  const LanguageModel model(config, 1);
+  Probed seen;
   Context context;
-  std::set<std::string, std::less<>> seen;
-  int64_t layers = 0;
   context.on_probe = [&](int64_t layer, std::string_view name, const Tensor& value) {
-    layers = std::max(layers, layer + 1);
-    if (name == "B") {
-      EXPECT_EQ(value.sizes(), at::IntArrayRef({2, 5, 2, 16}));
-    }
-    if (name == "dt") {
-      EXPECT_EQ(value.sizes(), at::IntArrayRef({2, 5, 6}));
-    }
-    seen.emplace(name);
+    EXPECT_EQ(layer, 0);
+    EXPECT_TRUE(seen.emplace(name, value).second) << name << " twice";
   };
   model.forward(tokens(2, 5), context);
-  EXPECT_EQ(layers, 2);
-  EXPECT_EQ(seen.size(), 5u);
+  return seen;
+}
+
+std::map<std::string, std::vector<int64_t>> shapes_of(const Probed& probed) {
+  std::map<std::string, std::vector<int64_t>> shapes;
+  for (const auto& [name, value] : probed) shapes[name] = value.sizes().vec();
+  return shapes;
+}
+
+// nn/context.h: the same names and meanings from every mixer.
+TEST(LanguageModel, ProbesSeeWhatTheMixerComputes) {
+  using Shapes = std::map<std::string, std::vector<int64_t>>;
+  EXPECT_EQ(shapes_of(probes_of("mamba1")), (Shapes{{"dt", {2, 5, 48}},
+                                                    {"A", {48, 6}},
+                                                    {"B", {2, 5, 1, 6}},
+                                                    {"C", {2, 5, 1, 6}},
+                                                    {"y", {2, 5, 48}}}));
+  EXPECT_EQ(shapes_of(probes_of("mamba2")), (Shapes{{"dt", {2, 5, 6}},
+                                                    {"A", {6}},
+                                                    {"B", {2, 5, 2, 16}},
+                                                    {"C", {2, 5, 2, 16}},
+                                                    {"y", {2, 5, 6, 8}}}));
+  EXPECT_EQ(
+      shapes_of(probes_of("softmax")),
+      (Shapes{{"q", {2, 5, 3, 8}}, {"k", {2, 5, 3, 8}}, {"v", {2, 5, 3, 8}}, {"y", {2, 5, 3, 8}}}));
+}
+
+// The first token has no past: y = (softplus(dt + bias) (B.C) + D) u, and of two channels or heads
+// that is enough to tell dt before its softplus from after it, and y before its gate from after it.
+TEST(LanguageModel, ProbedDtAndYAreBeforeSoftplusAndGate) {
+  for (const std::string kind : {"mamba1", "mamba2"}) {
+    auto config = config_named("plain");
+    config.layers = {kind};
+    config.n_layer = 1;
+    const LanguageModel model(config, 1);
+    const std::string prefix = "backbone.layers.0.mixer.";
+    const auto parameter = [&](const char* name) { return model.parameters().at(prefix + name); };
+    Probed seen;
+    Context context;
+    context.on_probe = [&](int64_t, std::string_view name, const Tensor& value) {
+      seen.emplace(name, value);
+    };
+    const Tensor token = tokens(1, 1);
+    model.forward(token, context);
+
+    // u: the first token through norm, projection and the convolution's last tap.
+    const Tensor embedded = model.parameters().at("backbone.embeddings.weight")[token.item<int>()];
+    const Tensor normed = embedded * (embedded.square().mean() + config.norm_eps).rsqrt();
+    const int64_t first = kind == "mamba1" ? 0 : 48;  // z stands before x in mamba2
+    const Tensor x = parameter("in_proj.weight").narrow(0, first, 48).mv(normed);
+    const Tensor u =
+        at::silu(x * parameter("conv1d.weight").select(2, 3).squeeze(1).narrow(0, 0, 48) +
+                 parameter("conv1d.bias").narrow(0, 0, 48));
+    const Tensor B = seen.at("B")[0][0], C = seen.at("C")[0][0], dt = seen.at("dt")[0][0];
+    const bool one = kind == "mamba1";
+    const Tensor step = at::softplus(dt + parameter(one ? "dt_proj.bias" : "dt_bias"));
+    const Tensor BC = one ? (B * C).sum() : (B * C).sum(-1).repeat_interleave(3);  // heads a group
+    const Tensor gain = step * BC + parameter("D");
+    const Tensor want = one ? gain * u : gain.unsqueeze(-1) * u.view({6, 8});
+    EXPECT_LT(relative_error(seen.at("y")[0][0], want), 1e-5) << kind;
+  }
 }
 
 TEST(Parameters, RefusesATensorOfAnotherShape) {

@@ -18,12 +18,24 @@ namespace {
 constexpr const char* kTensorFile = "adapter_model.safetensors";
 constexpr const char* kPrefix = "base_model.model.";  // the two modules that PEFT wraps around
 
-/// The targets as PEFT writes them: the last parts of the names.
-std::set<std::string> target_modules(const Parameters& adapters) {
-  std::set<std::string> modules;
+std::string last_part(const std::string& name) {
+  return name.substr(name.rfind('.') + 1);
+}
+
+/// The targets as PEFT reads them: the last part of a name means every linear that ends so, and
+/// stands only where all of those have an adapter; else the whole names do.
+std::set<std::string> target_modules(const model::ModelConfig& config, const Parameters& adapters) {
+  std::set<std::string> adapted, partly;
   for (const model::TensorSpec& spec : adapters.specs()) {
-    const std::string linear = spec.name.substr(0, spec.name.find(".lora_"));
-    modules.insert(linear.substr(linear.rfind('.') + 1));
+    adapted.insert(spec.name.substr(0, spec.name.find(".lora_")));
+  }
+  for (const std::string& linear : model::linear_names(config)) {
+    if (!adapted.contains(linear)) partly.insert(last_part(linear));
+  }
+  std::set<std::string> modules;
+  for (const std::string& linear : adapted) {
+    const std::string part = last_part(linear);
+    modules.insert(partly.contains(part) ? linear : part);
   }
   return modules;
 }
@@ -40,8 +52,9 @@ MergedWeights::MergedWeights(const Parameters& parameters) : weights_(parameters
   }
 }
 
-void save_adapters(const std::string& folder, const Parameters& adapters,
-                   const model::LoraOptions& lora, const std::string& base) {
+void save_adapters(const std::string& folder, const model::ModelConfig& config,
+                   const Parameters& adapters, const model::LoraOptions& lora,
+                   const std::string& base) {
   std::vector<io::TensorInfo> tensors;
   for (size_t i = 0; i < adapters.specs().size(); ++i) {
     const Tensor& tensor = adapters.tensors()[i];
@@ -60,7 +73,7 @@ void save_adapters(const std::string& folder, const Parameters& adapters,
                        {"r", lora.rank},
                        {"lora_alpha", lora.alpha},
                        {"lora_dropout", 0.0},
-                       {"target_modules", target_modules(adapters)},
+                       {"target_modules", target_modules(config, adapters)},
                        {"bias", "none"},
                        {"fan_in_fan_out", false},
                        {"use_rslora", false},

@@ -23,9 +23,11 @@ class MergedWeights {
 };
 
 /// Writes adapter_config.json and adapter_model.safetensors into `folder`, which is made, in the
-/// layout of the PEFT library. `base`: the model that they belong to, as a user named it.
-void save_adapters(const std::string& folder, const Parameters& adapters,
-                   const model::LoraOptions& lora, const std::string& base);
+/// layout of the PEFT library. `config`, `base`: the model that they belong to, the latter as a
+/// user named it.
+void save_adapters(const std::string& folder, const model::ModelConfig& config,
+                   const Parameters& adapters, const model::LoraOptions& lora,
+                   const std::string& base);
 
 /// Reads adapter_model.safetensors of `folder` back. Throws kNotFound, kFormat or kShape for
 /// tensors that are not there or do not fit.

@@ -170,7 +170,7 @@ TEST(Lora, FilesHaveTheLayoutOfPeft) {
   std::filesystem::remove_all(folder);
   LanguageModel model(config_of({}), 3, kAll), other(config_of({}), 4, kAll);
   randomise(model.trained());
-  save_adapters(folder.string(), model.trained(), kAll, "some/model");
+  save_adapters(folder.string(), model.config(), model.trained(), kAll, "some/model");
   const io::Json config = io::read_json_file(folder / "adapter_config.json");
   EXPECT_EQ(config.at("peft_type"), "LORA");
   EXPECT_EQ(config.at("r"), 4);
@@ -185,6 +185,15 @@ TEST(Lora, FilesHaveTheLayoutOfPeft) {
   for (size_t i = 0; i < model.trained().tensors().size(); ++i) {
     EXPECT_TRUE(at::equal(model.trained().tensors()[i], other.trained().tensors()[i]));
   }
+  const auto targets_of = [&](std::vector<std::string> targets) {
+    LanguageModel some(config_of({}), 3, {.rank = 4, .alpha = 10, .targets = targets});
+    save_adapters(folder.string(), some.config(), some.trained(), kAll, "some/model");
+    return io::read_json_file(folder / "adapter_config.json").at("target_modules");
+  };
+  EXPECT_EQ(targets_of({"out_proj"}), io::Json::array({"out_proj"}));
+  // "in_proj" alone would mean both layers to who reads it.
+  EXPECT_EQ(targets_of({"1.mixer.in_proj", "out_proj"}),
+            io::Json::array({"backbone.layers.1.mixer.in_proj", "out_proj"}));
   LanguageModel narrower(config_of({}), 3, {.rank = 2, .alpha = 10, .targets = {"all"}});
   EXPECT_THROW(load_adapters(folder.string(), narrower.trained()), Error);
   std::filesystem::remove_all(folder);

@@ -34,20 +34,24 @@ Tensor Mamba1::forward(const Tensor& x, Context& context, State* carried) const 
 
   const auto parts =
       x_proj_(u).split_with_sizes({sizes_.dt_rank, spec_.d_state, spec_.d_state}, -1);
-  const Tensor delta = dt_proj_.product(norm(parts[0]));  // (batch, length, d_inner)
-  const Tensor B = norm(parts[1]).unsqueeze(2);           // (batch, length, 1, d_state)
+  const Tensor dt = dt_proj_.product(norm(parts[0]));  // (batch, length, d_inner)
+  const Tensor B = norm(parts[1]).unsqueeze(2);        // (batch, length, 1, d_state)
   const Tensor C = norm(parts[2]).unsqueeze(2);
   const Tensor A = A_log_.exp().neg();  // (d_inner, d_state)
-  context.probe("delta", delta);
+  context.probe("dt", dt);
   context.probe("A", A);
   context.probe("B", B);
   context.probe("C", C);
 
-  const auto [y, ssm_end] = selective_scan(u, delta, A, B, C, D_, z, dt_proj_.bias(),
-                                           /*delta_softplus=*/true, ssm_state, seq_idx);
+  const auto scan = [&](const OptionalTensor& gate) {
+    return selective_scan(u, dt, A, B, C, D_, gate, dt_proj_.bias(), /*delta_softplus=*/true,
+                          ssm_state, seq_idx);
+  };
+  const auto [gated, ssm_end] = scan(z);
   if (carried != nullptr) *carried = {conv_end, ssm_end};
-  context.probe("y", y);
-  return out_proj_(y);
+  // The scan gates on the way: who watches pays for a second one.
+  if (context.on_probe) context.probe("y", std::get<0>(scan(std::nullopt)));
+  return out_proj_(gated);
 }
 
 Tensor Mamba1::norm(const Tensor& x) const {

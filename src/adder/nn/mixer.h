@@ -16,8 +16,9 @@ class Mixer {
   virtual ~Mixer() = default;
 
   /// x (batch, length, d_model) in the context's compute type, any length >= 1 -> y of the same
-  /// shape. `carried`: the state to start from (empty: nothing read yet), replaced by the state
-  /// after the last token; nullptr when nobody wants it. Differentiable through the carried state.
+  /// shape; at padding it may be anything finite (LanguageModel adds none of it). `carried`: the
+  /// state to start from (empty: nothing read yet), replaced by the state after the last token;
+  /// nullptr when nobody wants it. Differentiable through the carried state.
   virtual Tensor forward(const Tensor& x, Context& context, State* carried) const = 0;
 };
 

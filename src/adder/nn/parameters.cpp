@@ -35,14 +35,18 @@ Tensor borrow(const model::TensorView& view) {
 
 }  // namespace
 
-Parameters::Parameters(std::vector<model::TensorSpec> specs, uint64_t seed)
+Parameters::Parameters(std::vector<model::TensorSpec> specs, uint64_t seed,
+                       const model::Weights* start)
     : specs_(std::move(specs)) {
   for (const model::TensorSpec& spec : specs_) {
     Tensor tensor = at::empty(spec.shape, at::TensorOptions().dtype(at::kFloat));
-    model::initialise(spec, seed, tensor.data_ptr<float>(), ops::torch_pool());
+    if (start == nullptr) {
+      model::initialise(spec, seed, tensor.data_ptr<float>(), ops::torch_pool());
+    }
     index_.emplace(spec.name, tensors_.size());
     tensors_.push_back(tensor.set_requires_grad(true));
   }
+  if (start != nullptr) load(*start);
 }
 
 const Tensor& Parameters::at(const std::string& name) const {

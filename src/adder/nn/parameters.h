@@ -23,8 +23,10 @@ struct Adapter {
 
 class Parameters {
  public:
-  /// Fresh tensors, initialised as the specs say.
-  Parameters(std::vector<model::TensorSpec> specs, uint64_t seed);
+  /// Fresh tensors, initialised as the specs say; or with the values of `start`, which has all of
+  /// them.
+  Parameters(std::vector<model::TensorSpec> specs, uint64_t seed,
+             const model::Weights* start = nullptr);
 
   /// Throws kInternal when there is none of this name.
   const Tensor& at(const std::string& name) const;

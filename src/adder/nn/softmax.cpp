@@ -2,6 +2,10 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <cmath>
+
+#include "adder/model/softmax_window.h"
 #include "adder/nn/operators.h"
 
 namespace adder::nn {
@@ -16,17 +20,25 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Option
       .transpose(1, 2);
 }
 
-/// How long each run of equal numbers in the rows of seq_idx (batch, length) is, row after row.
-std::vector<int64_t> run_lengths(const Tensor& seq_idx) {
+/// The runs of equal numbers in the rows of seq_idx (batch, length), row after row.
+struct Runs {
+  std::vector<int64_t> lengths;
+  std::vector<bool> padding;
+};
+
+Runs runs_of(const Tensor& seq_idx) {
   const int64_t batch = seq_idx.size(0), length = seq_idx.size(1);
   const Tensor numbers = seq_idx.to(at::kCPU, at::kInt).contiguous();
   const auto* number = numbers.const_data_ptr<int32_t>();
-  std::vector<int64_t> lengths;
+  Runs runs;
   for (int64_t i = 0; i < batch * length; ++i) {
-    if (i % length == 0 || number[i] != number[i - 1]) lengths.push_back(0);
-    ++lengths.back();
+    if (i % length == 0 || number[i] != number[i - 1]) {
+      runs.lengths.push_back(0);
+      runs.padding.push_back(number[i] < 0);
+    }
+    ++runs.lengths.back();
   }
-  return lengths;
+  return runs;
 }
 
 }  // namespace
@@ -82,8 +94,10 @@ Tensor Softmax::forward(const Tensor& x, Context& context, State* carried) const
   if (earlier.size(1) > 0) {
     y = attention(q, k, v, visible(queries, keys), false, sizes_.scale);
   } else {
-    y = packed ? attend_documents(q, k, v, context.seq_idx) : attend(q, k, v);
+    const Tensor band = band_of(length, q);
+    y = packed ? attend_documents(q, k, v, context.seq_idx, band) : attend(q, k, v, band);
   }
+  context.probe("y", y);
   y = y.reshape({batch, length, sizes_.q});
   if (carried != nullptr) {
     *carried = state_after(k, v, keys, packed);
@@ -91,32 +105,66 @@ Tensor Softmax::forward(const Tensor& x, Context& context, State* carried) const
   }
 
   if (spec_.d_mlp > 0) y = at::cat({y, parts[1] * at::silu(parts[2])}, -1);
-  y = out_proj_(y);
-  return packed ? y.masked_fill(context.seq_idx.lt(0).unsqueeze(-1), 0) : y;
+  return out_proj_(y);
 }
 
-Tensor Softmax::attend(const Tensor& q, const Tensor& k, const Tensor& v) const {
-  const int64_t length = q.size(1);
-  if (spec_.window == 0 || spec_.window >= length) {
-    return attention(q, k, v, std::nullopt, /*causal=*/true, sizes_.scale);
+Tensor Softmax::attend(const Tensor& q, const Tensor& k, const Tensor& v,
+                       const Tensor& band) const {
+  if (spec_.window > 0 && spec_.window < q.size(1)) return attend_window(q, k, v, band);
+  return attention(q, k, v, std::nullopt, /*causal=*/true, sizes_.scale);
+}
+
+Tensor Softmax::band_of(int64_t length, const Tensor& like) const {
+  if (spec_.window == 0 || spec_.window >= length) return {};
+  const int64_t queries = std::min(length, model::window_block(spec_.window));
+  const Tensor seen =
+      at::ones({queries, spec_.window - 1 + queries}, like.options().dtype(at::kBool))
+          .tril(spec_.window - 1)
+          .triu();
+  return at::zeros(seen.sizes(), like.options()).masked_fill_(seen.logical_not(), -INFINITY);
+}
+
+Tensor Softmax::attend_window(const Tensor& q, const Tensor& k, const Tensor& v,
+                              const Tensor& band) const {
+  const int64_t length = q.size(1), queries = model::window_block(spec_.window),
+                tail = spec_.window - 1;
+  // Cut once, each block into its first tokens and the `tail` that the next block sees too: the
+  // gradient of a cut is one join, that of a view of all keys would be as long as they are.
+  std::vector<int64_t> blocks, cuts;
+  for (int64_t begin = 0; begin < length; begin += queries) {
+    blocks.push_back(std::min(queries, length - begin));
+    cuts.insert(cuts.end(), {std::min(queries - tail, length - begin),
+                             std::clamp<int64_t>(length - begin - (queries - tail), 0, tail)});
   }
-  const Tensor band =
-      at::ones({length, length}, q.options().dtype(at::kBool)).tril().triu(1 - spec_.window);
-  return attention(q, k, v, band, /*causal=*/false, sizes_.scale);
+  const auto qs = q.split_with_sizes(blocks, 1);
+  const auto ks = k.split_with_sizes(cuts, 1), vs = v.split_with_sizes(cuts, 1);
+  const auto keys = [](const std::vector<Tensor>& parts, size_t block) {
+    const size_t end = 2 * block + 2, begin = block == 0 ? 0 : end - 3;
+    return at::cat(at::TensorList(parts).slice(begin, end - begin), 1);
+  };
+  std::vector<Tensor> ys;
+  for (size_t block = 0; block < blocks.size(); ++block) {
+    const Tensor block_keys = keys(ks, block);
+    const int64_t first = block == 0 ? tail : 0;  // nothing is before the first block
+    const Tensor mask = band.narrow(0, 0, blocks[block]).narrow(1, first, block_keys.size(1));
+    ys.push_back(
+        attention(qs[block], block_keys, keys(vs, block), mask, /*causal=*/false, sizes_.scale));
+  }
+  return at::cat(ys, 1);
 }
 
 Tensor Softmax::attend_documents(const Tensor& q, const Tensor& k, const Tensor& v,
-                                 const Tensor& seq_idx) const {
-  const std::vector<int64_t> lengths = run_lengths(seq_idx);
-  const auto documents = [&](const Tensor& rows) {  // each (length, heads, head_dim)
-    return rows.flatten(0, 1).split_with_sizes(lengths, 0);
+                                 const Tensor& seq_idx, const Tensor& band) const {
+  const Runs runs = runs_of(seq_idx);
+  const auto documents = [&](const Tensor& rows) {  // each (1, length, heads, head_dim)
+    return rows.flatten(0, 1).unsqueeze(0).split_with_sizes(runs.lengths, 1);
   };
   const auto qs = documents(q), ks = documents(k), vs = documents(v);
   std::vector<Tensor> ys;
-  for (size_t i = 0; i < lengths.size(); ++i) {
-    ys.push_back(attend(qs[i].unsqueeze(0), ks[i].unsqueeze(0), vs[i].unsqueeze(0)).squeeze(0));
+  for (size_t i = 0; i < runs.lengths.size(); ++i) {
+    ys.push_back(runs.padding[i] ? at::zeros_like(qs[i]) : attend(qs[i], ks[i], vs[i], band));
   }
-  return at::cat(ys, 0);
+  return at::cat(ys, 1);  // the rows of the batch one after another
 }
 
 Softmax::Places Softmax::places_of(const Tensor& seq_idx, int64_t length, const Tensor& earlier) {

@@ -27,12 +27,20 @@ class Softmax final : public Mixer {
   /// The first rotary_dim channels of every head (batch, length, heads, head_dim), turned.
   Tensor rotate(const Tensor& heads, const Tensor& position) const;
   /// Attention of rows that each hold one document from its beginning: q (batch, length, heads,
-  /// head_dim), k and v with kv_heads -> as q.
-  Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v) const;
-  /// The same of rows that hold several: each for itself, so that no mask of length x length a row
-  /// has to be kept, and nobody scores what nobody sees.
-  Tensor attend_documents(const Tensor& q, const Tensor& k, const Tensor& v,
-                          const Tensor& seq_idx) const;
+  /// head_dim), k and v with kv_heads -> as q. `band`: the mask of a window (band_of), if they are
+  /// longer than it.
+  Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& band) const;
+  /// The same of longer rows than the window, in blocks of queries that each get only the keys of
+  /// their windows: linear in the length.
+  Tensor attend_window(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& band) const;
+  /// The mask of a block of a row of `length` tokens: 0 where query i sees key j of those that end
+  /// with its own, else -inf: (queries, window - 1 + queries) in the type of `like`. Nothing where
+  /// all is seen.
+  Tensor band_of(int64_t length, const Tensor& like) const;
+  /// Attention of rows that hold several documents and padding: each document for itself, so that
+  /// nobody scores what nobody sees. Padding gets 0.
+  Tensor attend_documents(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& seq_idx,
+                          const Tensor& band) const;
   /// Which keys each query sees, for a row that goes on: (batch or 1, 1, queries, keys) bool
   Tensor visible(const Places& queries, const Places& keys) const;
   /// The state after keys and values (batch, keys, kv_heads, head_dim), without what no later query

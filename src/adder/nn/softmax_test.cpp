@@ -76,17 +76,70 @@ TEST(SoftmaxMixer, IsTheFormula) {
   expect_close(t.forward(x.unsqueeze(0))[0], y);
 }
 
-TEST(SoftmaxMixer, PaddingGivesNothingAndGetsNoGradient) {
+/// Probes of one forward.
+std::map<std::string, Tensor> probed(const SoftmaxUnderTest& t, const Tensor& x,
+                                     const Tensor& seq_idx = {}) {
+  std::map<std::string, Tensor> seen;
+  Context context;
+  context.compute = at::kDouble;
+  context.seq_idx = seq_idx;
+  context.on_probe = [&](int64_t, std::string_view name, const Tensor& value) {
+    seen[std::string(name)] = value;
+  };
+  t.mixer->forward(x, context, nullptr);
+  return seen;
+}
+
+// A row is cut into blocks of queries; the formula has one mask of length x length. The lengths
+// leave a last block of one token, of all, and of fewer than the window's tail.
+TEST(SoftmaxMixer, AWindowIsTheFullMask) {
+  const auto generator = at::detail::createCPUGenerator(11);
+  for (const auto& [window, length] : std::vector<std::pair<int64_t, int64_t>>{
+           {1, 64}, {1, 130}, {3, 65}, {7, 192}, {64, 128}, {65, 100}, {90, 271}, {520, 1050}}) {
+    const SoftmaxUnderTest t([w = window](model::SoftmaxSpec& spec) {
+      spec.window = w;
+      spec.n_kv_heads = 1;
+    });
+    const Tensor x =
+        at::randn({1, length, 12}, generator, at::kDouble).mul_(0.5).requires_grad_(true);
+    const auto seen = probed(t, x);
+    const Tensor band = at::ones({length, length}, at::kBool).tril().triu(1 - window).logical_not();
+    const Tensor q = seen.at("q").transpose(1, 2), k = seen.at("k").transpose(1, 2);
+    const Tensor scores = q.matmul(k.transpose(2, 3)) / 2;  // sqrt(head_dim)
+    const Tensor want = scores.masked_fill(band, -INFINITY)
+                            .softmax(-1)
+                            .matmul(seen.at("v").transpose(1, 2))
+                            .transpose(1, 2);
+    SCOPED_TRACE(testing::Message() << "window " << window << " length " << length);
+    expect_close(seen.at("y"), want);
+    const Tensor direction = at::randn(want.sizes(), generator, at::kDouble);
+    const auto slope = [&](const Tensor& y) {
+      return torch::autograd::grad({(y * direction).sum()}, {x}, {}, /*retain_graph=*/true)[0];
+    };
+    expect_close(slope(seen.at("y")), slope(want));
+  }
+}
+
+TEST(SoftmaxMixer, PaddingIsNotAttended) {
+  const SoftmaxUnderTest t(narrow_window);
+  const Tensor seq_idx = row_of({-1, -1, -1, -1, -1, 0, 0, 0, 0, -1, -1, -1});
+  const Tensor y = probed(t, t.x.narrow(0, 0, 1).narrow(1, 0, 12), seq_idx).at("y");
+  EXPECT_EQ(y.narrow(1, 0, 5).abs().max().item<double>(), 0);
+  EXPECT_EQ(y.narrow(1, 9, 3).abs().max().item<double>(), 0);
+  EXPECT_GT(y.narrow(1, 5, 4).abs().min().item<double>(), 0);
+}
+
+TEST(SoftmaxMixer, PaddingIsSeenByNobodyAndGetsNoGradient) {
   for (const bool narrow : {false, true}) {
     const SoftmaxUnderTest t(narrow ? narrow_window : std::function<void(model::SoftmaxSpec&)>());
     const Tensor seq_idx = row_of({-1, -1, 0, 0, 0, 0, 0, 1, 1, 1, -1, 2, 2, -1});
     const Tensor x = t.x.narrow(0, 0, 1).narrow(1, 0, 14).clone().requires_grad_(true);
-    const Tensor y = t.forward(x, seq_idx);
+    const Tensor padding = seq_idx.lt(0);
+    // As the stack takes it (LanguageModel.PaddingAddsNothing).
+    const Tensor y = t.forward(x, seq_idx).masked_fill(padding.unsqueeze(-1), 0);
     for (const auto& [begin, length] : {std::pair(2, 5), {7, 3}, {11, 2}}) {
       expect_close(y.narrow(1, begin, length), t.forward(x.narrow(1, begin, length)));
     }
-    const Tensor padding = seq_idx.lt(0);
-    EXPECT_EQ(y.index({padding}).abs().max().item<double>(), 0);
     const Tensor gradient = torch::autograd::grad({y.square().sum()}, {x})[0];
     EXPECT_EQ(gradient.index({padding}).abs().max().item<double>(), 0);
     EXPECT_GT(gradient.index({padding.logical_not()}).abs().min().item<double>(), 0);
@@ -173,8 +226,10 @@ TEST(SoftmaxMixer, ProbesSeeQueriesKeysAndValues) {
     seen[std::string(name)] = value.sizes().vec();
   };
   t.mixer->forward(t.x, context, nullptr);
-  EXPECT_EQ(seen, (std::map<std::string, std::vector<int64_t>>{
-                      {"q", {2, 24, 3, 4}}, {"k", {2, 24, 1, 4}}, {"v", {2, 24, 1, 4}}}));
+  EXPECT_EQ(
+      seen,
+      (std::map<std::string, std::vector<int64_t>>{
+          {"q", {2, 24, 3, 4}}, {"k", {2, 24, 1, 4}}, {"v", {2, 24, 1, 4}}, {"y", {2, 24, 3, 4}}}));
 }
 
 }  // namespace

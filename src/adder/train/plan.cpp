@@ -84,17 +84,22 @@ StackMemory stack_memory(const model::ModelConfig& config, const PlanShape& shap
 /// What low-rank adapters cost beside the model.
 struct Adapters {
   double parameters = 0;
-  double kept = 0;  // bytes: x A^T of each linear
+  std::vector<double> kept;  // bytes of each layer: x A^T of its linears
 };
 
 Adapters adapters_of(const model::ModelConfig& config, const TrainOptions& options,
                      const PlanShape& shape) {
   Adapters adapters;
+  adapters.kept.resize(static_cast<size_t>(config.n_layer));
   if (!options.lora.given()) return adapters;
   for (const model::TensorSpec& spec : model::lora_specs(config, options.lora)) {
     adapters.parameters += static_cast<double>(model::element_count(spec.shape));
     if (!spec.name.ends_with("lora_A.weight")) continue;
-    adapters.kept += shape.tokens() * static_cast<double>(options.lora.rank * shape.element);
+    for (int64_t layer = 0; layer < config.n_layer; ++layer) {
+      if (!spec.name.starts_with(model::layer_prefix(layer))) continue;
+      adapters.kept[static_cast<size_t>(layer)] +=
+          shape.tokens() * static_cast<double>(options.lora.rank * shape.element);
+    }
   }
   return adapters;
 }
@@ -115,20 +120,26 @@ double matrix_elements(const model::ModelConfig& config) {
 Parts memory_parts(const model::ModelConfig& config, const TrainOptions& options, double weights) {
   const PlanShape shape = shape_of(options);
   const StackMemory stack = stack_memory(config, shape);
+  const Adapters adapters = adapters_of(config, options, shape);
+  const bool again = options.checkpoint_activations;
+  // Every block is kept whole until its backward, or, with recomputation, one at a time: that
+  // decides which block's backward is the moment of most.
+  const auto at_its_backward = [&](const BlockMemory& block) {
+    return block.working + (again ? block.kept + block.weights : 0);
+  };
   BlockMemory all, largest;
   for (int64_t layer = 0; layer < config.n_layer; ++layer) {
-    const BlockMemory one = block_memory(config, layer, shape);
+    BlockMemory one = block_memory(config, layer, shape);
+    one.kept += adapters.kept[static_cast<size_t>(layer)];
     all.kept += one.kept;
     all.weights += one.weights;
-    if (one.kept + one.working > largest.kept + largest.working) largest = one;
+    if (at_its_backward(one) > at_its_backward(largest)) largest = one;
   }
-  const bool again = options.checkpoint_activations;
   const double matrices = again ? largest.weights : all.weights;
   const double one_normed = stack.normed / static_cast<double>(config.n_layer);
   const double kept = stack.block_inputs + stack.head_kept +
                       (again ? largest.kept + one_normed : all.kept + stack.normed);
 
-  const Adapters adapters = adapters_of(config, options, shape);
   const double trained = options.lora.given() ? 4 * adapters.parameters : weights;
 
   Parts parts;
@@ -138,10 +149,10 @@ Parts memory_parts(const model::ModelConfig& config, const TrainOptions& options
   parts.add("gradients", trained, "fp32");
   parts.add("weights in bf16", matrices,
             again ? "of one block at a time" : "kept for the backward");
-  parts.add("activations", kept + adapters.kept,
+  parts.add("activations", kept,
             again ? "inputs of every block, one block whole" : "kept for the backward pass");
   const double block = largest.working + stack.gradients;
-  if (block - largest.scan > stack.head_working) {
+  if (block > stack.head_working) {
     parts.add("scan workspace", largest.scan, "states and partial sums of the backward scan");
     parts.add("backward", block - largest.scan, "gradients of one block's activations");
   } else {

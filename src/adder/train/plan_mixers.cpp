@@ -10,9 +10,14 @@
 #include "adder/model/mamba1_spec.h"
 #include "adder/model/mamba2_spec.h"
 #include "adder/model/softmax_spec.h"
+#include "adder/model/softmax_window.h"
 
 namespace adder::train {
 namespace {
+
+double round_up(double value, double step) {
+  return std::ceil(value / step) * step;
+}
 
 /// nn/mamba2.cpp. Kept: the projection (its parts are views, saved by convolution, scan and gate),
 /// the convolved channels, the scan's output, and what goes into out_proj.
@@ -37,12 +42,13 @@ BlockMemory mamba2(const model::MixerSpec& spec_of_any, const model::LayerPlace&
   // kernels/cpu/ssd_gradients.h: dB and dC of every block of at most 6 heads; for each thread the
   // states before the chunks (of 64 tokens) of one block.
   const int64_t heads_a_group = s.heads / spec.n_groups;
-  const auto blocks = static_cast<double>((heads_a_group + 5) / 6);
+  const int64_t blocks = (heads_a_group + 5) / 6;
   const auto keys = static_cast<double>(spec.n_groups * spec.d_state);
   const double chunks = static_cast<double>((shape.length + 63) / 64);
-  const double states = static_cast<double>(std::min<int64_t>(6, heads_a_group)) * chunks *
-                        static_cast<double>(spec.head_dim * spec.d_state);
-  memory.scan = 4 * (2 * blocks * tokens * keys + static_cast<double>(shape.threads) * states);
+  const int64_t heads = (heads_a_group + blocks - 1) / blocks;
+  const double states = chunks * static_cast<double>(heads * spec.head_dim * spec.d_state);
+  memory.scan = 4 * (2 * static_cast<double>(blocks) * tokens * keys +
+                     static_cast<double>(shape.threads) * states);
 
   // The largest of three moments of the backward pass, beside the gradients of the block's output
   // and residual: the gate (three gradients of d_ssm), the scan (out_proj's input and the scan's
@@ -73,20 +79,22 @@ BlockMemory mamba1(const model::MixerSpec& spec_of_any, const model::LayerPlace&
   }
   // The scan is the moment of most: the gradient of y and those of u, delta and z, while
   // out_proj's input is free again.
-  // Its own memory (kernels/cpu/selective_scan_gradients.h): dB and dC of every block of at least
-  // 64 channels, at most 16 blocks; for each thread the states before a block's tiles of 32 tokens.
-  const double blocks = std::clamp(std::ceil(inner / 64), 1.0, 16.0);
-  const auto states = static_cast<double>(spec.d_state);
+  // Its own memory (kernels/cpu/selective_scan_tile.h, scan_sizes): dB and dC of every block of
+  // channels, at most 16 blocks; for each thread the states before a block's tiles of 32 tokens.
+  const double block = std::min(round_up(std::ceil(inner / 16), 64), round_up(inner, 16));
+  const double blocks = std::ceil(inner / block);
+  const double states = round_up(static_cast<double>(spec.d_state), 4);
   const double tiles = std::ceil(static_cast<double>(shape.length) / 32);
-  memory.scan = 4 * states *
-                (2 * blocks * tokens + static_cast<double>(shape.threads) * tiles * inner / blocks);
+  memory.scan =
+      4 * states * (2 * blocks * tokens + static_cast<double>(shape.threads) * tiles * block);
   memory.working = tokens * e * 3 * inner + memory.scan;
   return memory;
 }
 
 /// nn/softmax.cpp. Kept: the projection (v is a view of it), the convolved channels, the turned
 /// queries and keys, what attention gives (of each document and, joined, what goes into out_proj)
-/// with the logarithm of each sum, and the mask of a window.
+/// with the logarithm of each sum; of a window its mask and the keys and values of its blocks; keys
+/// and values once for each query head that shares them.
 BlockMemory softmax(const model::MixerSpec& spec_of_any, const model::LayerPlace& place,
                     const PlanShape& shape) {
   const auto& spec = static_cast<const model::SoftmaxSpec&>(spec_of_any);
@@ -101,11 +109,17 @@ BlockMemory softmax(const model::MixerSpec& spec_of_any, const model::LayerPlace
   double channels = in_proj + 2 * q;
   if (spec.d_conv > 0) channels += qkv;
   if (s.rotary_dim > 0) channels += q + kv;
-  if (d_mlp > 0) channels += d_inner + d_mlp;  // what goes into out_proj; silu of the gate
-  memory.kept = tokens * (channels * e + 4 * static_cast<double>(s.heads));
+  if (d_mlp > 0) channels += d_inner + d_mlp;     // what goes into out_proj; silu of the gate
+  double copies = s.heads == s.kv_heads ? 0 : 1;  // of keys and values, in blocks and for each head
   if (spec.window > 0 && spec.window < shape.length) {
-    memory.kept += e * static_cast<double>(shape.length) * static_cast<double>(shape.length);
+    const auto block = static_cast<double>(model::window_block(spec.window));
+    const auto seen = block + static_cast<double>(spec.window) - 1;
+    channels += 2 * kv * seen / block;
+    copies *= seen / block;
+    memory.kept += e * block * seen;
   }
+  channels += copies * 2 * q;
+  memory.kept += tokens * (channels * e + 4 * static_cast<double>(s.heads));
   if (shape.element != 4) memory.weights = e * (in_proj + d_inner) * d_model;
 
   // The largest of three moments of the backward pass: attention (the gradients of its output, of
@@ -157,7 +171,10 @@ BlockMemory block_memory(const model::ModelConfig& config, int64_t layer, const 
   const BlockMemory after = mlp(config, shape);
   block.kept += after.kept;
   block.weights += after.weights;
-  block.working = std::max(block.working, after.working);
+  if (after.working > block.working) {  // the moment of most is the MLP's: no scan then
+    block.working = after.working;
+    block.scan = 0;
+  }
   return block;
 }
 
