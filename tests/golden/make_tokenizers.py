@@ -7,6 +7,7 @@ Writes into tokenizers/ beside this file:
   llama3.json, llama2.model   small tokenizers of those kinds, trained here on a novel
   ids.json                    texts and their ids; long ones as counts and hashes
   variants.json               ids by llama3.json with other parts in it
+  patterns.json               words that patterns of Oniguruma cut
   merges.json                 what the reference BPE trainer learns from a novel
 """
 import json
@@ -150,6 +151,24 @@ def variant_rows(base):
         yield {"patch": patch, "texts": texts, "ids": [ids_of(made, text, False) for text in texts]}
 
 
+PATTERNS = [
+    (r"\p{N}{1,3}+", "x 1234567 y"), (r"a{,2}b", "aaab a{,2}b"), (r"a{2}?b", "ab aab aaab"),
+    (r"(ab|c){1,2}+d", "ababcd abd xd"), (r"a{x}|{", "a{x} {a"),
+    (r"\p{Han}+", "\u6f22\u5b57\u3001\u6f22\u30fc\u3005\u3007 \u30c6"),
+    (r"\p{Latin}+", "a\u00aa\u00b7ba\u0301b\u0363c"), (r"\P{Katakana}+", "\u30ab\u30fb\u30ca\u30fcx\u309b"),
+    (r"\p{^Lu}+", "HelloWorld"), (r"\p{Alphabetic}+", "a\u0345b\u2160"), (r"(?i:'s|'ll)", "a'S b'Ll"),
+    (r"a$", "a\na\r\na"), (r"^", "a\nb\n"), (r"\s+|\S", "a\u180eb\u0085c\u200bd"),
+    (r"[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+",
+     "HelloWorld isn't 12345  x//\n\n  z\n\n\n q")]
+
+
+def pattern_rows():
+    """The pieces between all borders, by a Split that isolates what it finds."""
+    for pattern, text in PATTERNS:
+        found = pre_tokenizers.Split(Regex(pattern), "isolated").pre_tokenize_str(text)
+        yield {"pattern": pattern, "text": text, "words": [piece for piece, _ in found]}
+
+
 def class_hash():
     """Letter 1, number 2, white space 3, else 0, of every character, as the regexes see them."""
     classes = np.zeros(0x110000, np.uint8)
@@ -199,6 +218,8 @@ def main():
     (HERE / "ids.json").write_text(
         f'{{"texts": {lines(texts)},\n"novels": {lines(novels)},\n"classes": "{class_hash()}"}}\n')
     (HERE / "variants.json").write_text(lines(variant_rows(llama3)) + "\n")
+
+    (HERE / "patterns.json").write_text(lines(pattern_rows()) + "\n")
 
     made = Tokenizer(models.BPE())
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

@@ -17,6 +17,10 @@ bool is_bare(const OptionEntry& entry) {
   return std::holds_alternative<bool*>(entry.value) && entry.key.find('.') == std::string::npos;
 }
 
+bool is_bool(const OptionEntry& entry) {
+  return std::holds_alternative<bool*>(entry.value);
+}
+
 bool is_list(const OptionEntry& entry) {
   return std::holds_alternative<std::vector<std::string>*>(entry.value) ||
          std::holds_alternative<std::vector<double>*>(entry.value);
@@ -99,6 +103,7 @@ bool Arguments::parse(Words words) {
     const auto keep = [](const CLI::results_t&) { return true; };
     auto* option =
         is_bare(entry) ? app.add_flag(flag_of(entry)) : app.add_option(flag_of(entry), keep);
+    if (is_bool(entry) && !is_bare(entry)) option->expected(0, 1);
     if (is_list(entry)) option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   }
   for (const auto& word : positionals_) {
@@ -128,6 +133,10 @@ bool Arguments::parse(Words words) {
     if (results.empty()) continue;
     given_.push_back(entry.key);
     const bool verbatim = std::ranges::find(verbatim_, entry.key) != verbatim_.end();
+    if (is_bool(entry) && results.back().empty()) {  // it stands alone
+      set(entry, "true");
+      continue;
+    }
     const auto list = verbatim ? join_list(results) : join(results, ",");
     set(entry, is_list(entry) ? list : results.back());
   }

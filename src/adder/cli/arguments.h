@@ -20,8 +20,8 @@ class Arguments {
   Arguments(std::string usage, std::string summary, std::vector<std::string> examples);
 
   /// A flag --NAME for each entry: its key, with "-" for "_" unless it is dotted. A bool without a
-  /// dot is set by the bare flag; a dotted one takes true or false. A list may be given several
-  /// times or with commas.
+  /// dot is set by the bare flag; a dotted one too, or it takes true or false. A list may be given
+  /// several times or with commas.
   void options(std::vector<OptionEntry> entries);
 
   template <typename T>

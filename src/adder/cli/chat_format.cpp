@@ -44,8 +44,8 @@ std::vector<int32_t> ChatFormat::after_answer(const text::Tokenizer& tokenizer,
   const auto words = std::ranges::find_if(
       pieces, [](const text::ChatPiece& piece) { return piece.answer && !piece.control; });
   const auto said = static_cast<std::size_t>(words - pieces.begin()) + 1;
-  const auto whole = text::encode_chat(tokenizer, pieces).ids;
-  const auto read = text::encode_chat(tokenizer, std::span(pieces).first(said)).ids.size();
+  const auto whole = chat_->encode(pieces, tokenizer).ids;
+  const auto read = chat_->encode(std::span(pieces).first(said), tokenizer).ids.size();
   return {whole.begin() + static_cast<std::ptrdiff_t>(read), whole.end()};
 }
 

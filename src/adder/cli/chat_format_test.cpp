@@ -17,11 +17,11 @@ class ControlTokenizer final : public text::Tokenizer {
   int64_t vocab_size() const override { return 259; }
   std::optional<int32_t> eos_id() const override { return std::nullopt; }
   Ids encode(std::string_view text) const override { return bytes_.encode(text); }
-  Ids encode(std::string_view text, text::Specials specials) const override {
+  Ids encode(std::string_view text, const text::EncodeOptions& options) const override {
     Ids ids;
     while (!text.empty()) {
       const bool start = text.starts_with("<|im_start|>"), end = text.starts_with("<|im_end|>");
-      const bool control = specials == text::Specials::kParsed && (start || end);
+      const bool control = options.specials == text::Specials::kParsed && (start || end);
       ids.push_back(control ? (start ? 257 : 258) : static_cast<unsigned char>(text[0]));
       text.remove_prefix(!control ? 1 : start ? 12 : 10);
     }

@@ -63,5 +63,55 @@ TEST(Convert, CompanionsGoAlong) {
   EXPECT_FALSE(fs::exists(folder / "to/notes.txt"));
 }
 
+TEST(Convert, LinksThatLeaveTheModelAreNotFollowed) {
+  const TestFolder folder;
+  const fs::path cache = folder / "models--x";
+  const fs::path model = cache / "snapshots" / "1";
+  fs::create_directories(cache / "snapshots");
+  fs::create_directories(cache / "blobs");
+  fs::copy(kGolden + "original-mamba1", model);
+  fs::rename(model / "pytorch_model.bin", cache / "blobs" / "w");
+  fs::create_symlink("../../blobs/w", model / "pytorch_model.bin");
+  io::write_file_atomic(cache / "blobs" / "t", std::string_view("vocabulary"));
+  fs::create_symlink("../../blobs/t", model / "tokenizer.model");
+  fs::create_symlink("tokenizer.model", model / "tokenizer.model.v3");
+  fs::create_symlink(folder.put("secret", "key"), model / "chat_template.jinja");
+  const auto done = run_adder({"convert", model.string(), folder / "to"});
+  ASSERT_EQ(done.code, 0) << done.err;
+  EXPECT_EQ(io::read_file(folder / "to/tokenizer.model", 100), "vocabulary");
+  EXPECT_EQ(io::read_file(folder / "to/tokenizer.model.v3", 100), "vocabulary");
+  EXPECT_FALSE(fs::exists(folder / "to/chat_template.jinja"));
+  EXPECT_NE(done.err.find("chat_template.jinja is not copied"), std::string::npos) << done.err;
+}
+
+TEST(Convert, AFlippedBitInAStorageIsNoticed) {
+  const TestFolder folder;
+  fs::copy(kGolden + "original-mamba1", folder / "model");
+  const std::string file = folder / "model/pytorch_model.bin";
+  const auto opened = io::TorchFile::open(file);
+  const auto& tensor = opened.tensor("backbone.layers.1.mixer.in_proj.weight");
+  std::string bytes = io::read_file(file, 1 << 24);
+  const std::string values(reinterpret_cast<const char*>(tensor.bytes.data()), 64);
+  bytes[bytes.find(values) + 9] ^= 1;
+  io::write_file_atomic(file, bytes);
+  const auto done = run_adder({"convert", folder / "model", folder / "to", "--to", "hf"});
+  EXPECT_EQ(done.code, 1);
+  EXPECT_NE(done.err.find("'" + tensor.name + "'"), std::string::npos) << done.err;
+  EXPECT_NE(done.err.find("checksum"), std::string::npos) << done.err;
+  EXPECT_FALSE(fs::exists(folder / "to"));
+}
+
+TEST(Convert, TextOfAFileDoesNotSteerTheTerminal) {
+  const TestFolder folder;
+  fs::create_directory(folder / "model");
+  folder.put("model/config.json",
+             R"({"model_type": "\u001b[2J)" + std::string(1 << 20, 'x') + R"("})");
+  const auto done = run_adder({"convert", folder / "model", folder / "to", "--json"});
+  EXPECT_EQ(done.code, 1);
+  EXPECT_EQ(done.err.find('\x1b'), std::string::npos);
+  EXPECT_LT(done.err.size(), 8000u);
+  EXPECT_EQ(done.json().at("error").at("kind"), "unsupported");
+}
+
 }  // namespace
 }  // namespace adder::cli

@@ -6,6 +6,7 @@
 
 #include "adder/base/error.h"
 #include "adder/cli/data_verbs.h"
+#include "adder/cli/fine_tuning.h"
 #include "adder/cli/output.h"
 #include "adder/cli/prepare_text.h"
 #include "adder/cli/recipe.h"
@@ -35,13 +36,17 @@ struct InspectOptions {
   }
 };
 
-data::PreparedData open_shards(const std::filesystem::path& folder) {
-  data::PreparedData data;
-  data.shards = std::make_shared<const data::ShardSet>(data::ShardSet::open(folder));
-  data.shards->verify();
-  data.tokenizer = text::load_tokenizer(folder);
-  data.split = data::split_tokens(*data.shards, 0);
-  return data;
+data::PreparedData open_shards(const std::string& folder) {
+  if (!std::filesystem::exists(std::filesystem::path(folder) / data::kManifestName)) {
+    throw Error(ErrorKind::kNotFound,
+                {.what = "there is nothing to inspect",
+                 .where = folder,
+                 .why = std::filesystem::exists(folder)
+                            ? "it is neither a folder of token shards nor a recipe (.toml)"
+                            : "no file or folder of that name is there",
+                 .next = "give a folder that `adder data shard` wrote, or a recipe"});
+  }
+  return data::prepare({.text = {folder}, .val_fraction = 0});
 }
 
 /// The rows of the first training batch; never more than there are windows.
@@ -98,12 +103,13 @@ int run_data_inspect(Words words) {
   const bool recipe = std::filesystem::path(path).extension() == ".toml";
   if (recipe) {
     loaded.read(path, args);
+    take_starting_model(loaded);
     if (!args.given("length")) options.length = loaded.recipe.train.length;
     if (!args.given("mode")) options.mode = loaded.recipe.data.mode;
     if (!args.given("seed")) options.seed = loaded.recipe.train.seed;
   }
   options.check();
-  const auto data = recipe ? prepare_text(loaded.recipe) : open_shards(path);
+  const auto data = recipe ? prepare_text(loaded) : open_shards(path);
   const auto& manifest = data.shards->manifest();
   const io::Json split = data::describe_split(*data.shards, data.split);
   say(fmt::format("{}: {} tokens of {}, {} documents, {} tokenizer; every hash is right",

@@ -14,7 +14,7 @@
 namespace adder::cli {
 
 int run_data_tokenizer(Words words) {
-  data::DataOptions options;
+  data::DataOptions options{.val_fraction = 0};
   std::string out;
   bool json = false;
   Arguments args("data tokenizer --text FILE --out FILE [flags]",
@@ -23,10 +23,9 @@ int run_data_tokenizer(Words words) {
                   "adder data tokenizer --kind bpe --vocab-size 8192 --text books/ --out t.json"});
   args.choice("kind", options.tokenizer, {"char", "byte", "bpe"},
               "one token for each, or byte-level BPE");
-  args.option("vocab_size", options.vocab_size, "tokens that bpe learns");
   args.texts("text", options.text,
              "a file (.txt, .jsonl, .gz or .zst of both), a folder of them, or a pattern");
-  args.option("field", options.field, "member of a jsonl line that holds the text");
+  args.options(text_options(options));
   args.option("out", out, "file to write");
   args.option("json", json, "result as JSON on stdout");
   if (!args.parse(words)) return 0;
@@ -37,6 +36,8 @@ int run_data_tokenizer(Words words) {
   const auto made = data::make_tokenizer(options, bars.callback());
   bars.finish();
   made->save(out);
+  const std::string note = data::tokenizer_note(options, nullptr, *made);
+  if (!note.empty()) say(note);
   if (json) print_json({{"file", out}, {"kind", made->kind()}, {"vocab_size", made->vocab_size()}});
   say(fmt::format("{}: {} tokenizer, {} tokens", out, made->kind(), made->vocab_size()));
   return 0;
@@ -49,7 +50,10 @@ int run_data_encode(Words words) {
                  "Writes a text as token ids: a NumPy array of int32, one dimension.",
                  {"adder data encode --tokenizer runs/first --text book.txt --out ids.npy"});
   args.option("tokenizer", tokenizer_path, "tokenizer.json, or a folder that holds one");
-  args.option("text", text_path, "text file (UTF-8); documents follow each other");
+  args.option(
+      "text", text_path,
+      "a text file, folder or pattern; bos before each document, eos between two, where the "
+      "tokenizer has them");
   args.option("out", out, "file to write");
   args.option("json", json, "result as JSON on stdout");
   if (!args.parse(words)) return 0;
@@ -58,11 +62,14 @@ int run_data_encode(Words words) {
   const auto tokenizer = text::load_tokenizer(tokenizer_path);
   data::DocumentStream documents({text_path});
   data::PieceEncoder encoder(*tokenizer);
+  const auto bos = tokenizer->bos_id(), eos = tokenizer->eos_id();
   Bar bar("encoding", documents.bytes_total(), "B");
   std::vector<int32_t> ids;
   int64_t bytes = 0;
   for (data::TextPiece piece; documents.next(piece);) {
     const auto more = encoder.feed(piece.text, piece.last);
+    if (piece.first && !ids.empty() && eos) ids.push_back(*eos);
+    if (piece.first && bos) ids.push_back(*bos);
     ids.insert(ids.end(), more.begin(), more.end());
     bytes += static_cast<int64_t>(piece.text.size());
     bar.update(documents.bytes_read());

@@ -1,9 +1,11 @@
 // adder eval choices MODEL
 #include <fmt/format.h>
 
+#include <chrono>
 #include <optional>
 
 #include "adder/base/error.h"
+#include "adder/cli/eval_result.h"
 #include "adder/cli/eval_suites.h"
 #include "adder/cli/loaded_model.h"
 #include "adder/cli/output.h"
@@ -45,13 +47,15 @@ eval::TaskScores answer_all(LoadedModel& loaded, const std::string& path, Each&&
 }
 
 void print_table(const io::Json& json) {
-  for (const auto& [kind, figures] : json.items()) {
-    print(fmt::format("{}: {} items\n", kind, figures.at("items").template get<int64_t>()));
+  for (const char* kind : {"choices", "cloze"}) {
+    if (!json.contains(kind)) continue;
+    const io::Json& figures = json.at(kind);
+    print(fmt::format("{}: {} items\n", kind, figures.at("items").get<int64_t>()));
     for (const char* name : {"acc", "acc_norm", "acc_bytes", "perplexity"}) {
       if (!figures.contains(name)) continue;
-      print(fmt::format("  {:<12} {:.4f} +- {:.4f}\n", name,
-                        figures.at(name).template get<double>(),
-                        figures.at(std::string(name) + "_stderr").template get<double>()));
+      const io::Json& error = figures.at(std::string(name) + "_stderr");
+      print(fmt::format("  {:<12} {:.4f}{}\n", name, figures.at(name).get<double>(),
+                        error.is_null() ? "" : fmt::format(" +- {:.4f}", error.get<double>())));
     }
   }
 }
@@ -64,7 +68,8 @@ int run_eval_choices(Words words) {
   bool json = false;
   Arguments args(
       "eval choices MODEL --file TASKS [flags]",
-      "Multiple-choice and cloze tasks, scored as lm-evaluation-harness does. One object a line:\n"
+      "Multiple-choice and cloze tasks, scored as lm-evaluation-harness 0.4.13 does. One object a "
+      "line:\n"
       "  {\"context\": text, \"choices\": [text, ...], \"gold\": index}   acc, acc_norm, "
       "acc_bytes\n"
       "  {\"context\": text, \"target\": text}                         acc, perplexity\n"
@@ -72,7 +77,8 @@ int run_eval_choices(Words words) {
       "choice.\n"
       "acc: the choice with the largest log-likelihood; acc_norm: / its characters; acc_bytes: / "
       "its "
-      "bytes.",
+      "bytes.\nA text begins with the tokenizer's bos where its file asks for one (the harness's "
+      "add_bos_token unset).",
       {"adder eval choices runs/first --file tasks.jsonl",
        "adder eval choices DIR --file tasks.jsonl --per-item items.jsonl --json"});
   args.positional("MODEL", name, "a model directory, a run or a checkpoint");
@@ -83,14 +89,17 @@ int run_eval_choices(Words words) {
   if (!args.parse(words)) return 0;
   args.need({"file"});
   LoadedModel loaded = load_model(name, threads);
+  const auto start = std::chrono::steady_clock::now();
   std::optional<io::AtomicFile> items;
   if (!per_item.empty()) items.emplace(per_item);
   const auto scores = answer_all(loaded, file, [&](const io::Json& result) {
     if (items) items->write(io::as_bytes(result.dump() + "\n"));
   });
   if (items) items->commit();
-  if (json) print_json(scores.to_json());
-  if (!json) print_table(scores.to_json());
+  io::Json result = scores.to_json();
+  describe_run(result, loaded, {file}, start);
+  if (json) print_json(result);
+  if (!json) print_table(result);
   return 0;
 }
 

@@ -6,10 +6,12 @@
 #include <optional>
 
 #include "adder/base/error.h"
+#include "adder/cli/eval_result.h"
 #include "adder/cli/eval_suites.h"
 #include "adder/cli/ids.h"
 #include "adder/cli/loaded_model.h"
 #include "adder/cli/output.h"
+#include "adder/data/unescape.h"
 #include "adder/eval/perplexity.h"
 #include "adder/io/file.h"
 
@@ -27,7 +29,7 @@ struct PerplexityOptions {
   void describe(OptionVisitor& v) {
     v.field("ids", ids, "token ids (.npy), as `adder data encode` writes them: one document");
     v.field("separator", documents.separator,
-            "cuts plain text into documents; empty: each file is one");
+            "cuts plain text into documents, \\n and \\t understood; empty: each file is one");
     v.field("field", documents.field, "member of each line of a jsonl file that holds the text");
     v.field("per_token", per_token,
             "file for a line {\"document\", \"token\", \"loss\"} for each counted token");
@@ -147,8 +149,12 @@ int run_eval_perplexity(Words words) {
     throw Error(ErrorKind::kUsage, {.what = "give either --ids or --text"});
   }
   options.score.check();
+  options.documents.separator = data::unescape(options.documents.separator);
   LoadedModel loaded = load_model(name, options.threads);
-  const io::Json result = measure(options, loaded);
+  const auto start = std::chrono::steady_clock::now();
+  io::Json result = measure(options, loaded);
+  const bool ids = !options.ids.empty();
+  describe_run(result, loaded, ids ? std::vector{options.ids} : options.text, start);
   if (options.json) print_json(result);
   if (!options.json) print_table(result);
   return 0;

@@ -2,9 +2,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <sstream>
 
+#include "adder/base/version.h"
 #include "adder/cli/test_program.h"
 #include "adder/io/file.h"
 #include "adder/io/json.h"
@@ -97,6 +99,36 @@ TEST_F(EvalSuites, PerplexityOfSeveralDocuments) {
   EXPECT_GT(interval[1].get<double>(), json.at("perplexity").get<double>());
   const auto one = run_adder({"eval", "perplexity", model_, "--text", file});
   EXPECT_NE(one.out.find("so no interval"), std::string::npos) << one.out;
+}
+
+TEST_F(EvalSuites, ASeparatorIsWrittenAsInARecipe) {
+  const auto file = put("parts.txt", "first one\n\nand a second\n\nand more");
+  const auto done =
+      run_adder({"eval", "perplexity", model_, "--text", file, "--separator", "\\n\\n", "--json"});
+  ASSERT_EQ(done.code, 0) << done.err;
+  EXPECT_EQ(done.json().at("documents"), 3);
+  EXPECT_EQ(run_adder({"eval", "perplexity", model_, "--text", file, "--separator", "\\q"}).code,
+            2);
+}
+
+TEST_F(EvalSuites, ResultsSayWhatTheyAreOf) {
+  const auto text = put("a.txt", "some words");
+  for (const auto& [suite, flag, file] :
+       {std::array<std::string, 3>{"choices", "--file", tasks_}, {"perplexity", "--text", text}}) {
+    const io::Json json = run_adder({"eval", suite, model_, flag, file, "--json"}).json();
+    EXPECT_EQ(json.at("model"), model_);
+    EXPECT_EQ(json.at("adder"), kVersion);
+    EXPECT_EQ(json.at("tokenizer"), text::load_tokenizer(model_)->hash());
+    EXPECT_EQ(json.at("files"), io::Json::array({file}));
+    EXPECT_GE(json.at("seconds").get<double>(), 0);
+  }
+}
+
+TEST_F(EvalSuites, OneItemIsPrintedWithoutAnErrorBar) {
+  const auto one = put("one.jsonl", "{\"context\": \"ab\", \"target\": \"c\"}\n");
+  const auto done = run_adder({"eval", "choices", model_, "--file", one});
+  ASSERT_EQ(done.code, 0) << done.err;
+  EXPECT_EQ(done.out.find("+-"), std::string::npos) << done.out;
 }
 
 TEST_F(EvalSuites, AnUnknownSuiteIsAnErrorThatNamesTheKnown) {

@@ -1,6 +1,7 @@
 #include "adder/cli/model_path.h"
 
 #include "adder/base/error.h"
+#include "adder/model/directory.h"
 #include "adder/train/checkpoint_pointer.h"
 
 namespace adder::cli {
@@ -21,9 +22,7 @@ fs::path find_model(const std::string& name) {
                  .where = name,
                  .next = "give the directory that holds config.json and model.safetensors"});
   }
-  for (const char* name : {"config.json", "params.json"}) {
-    if (fs::exists(path / name, ignored)) return path;
-  }
+  if (fs::exists(model::config_file(path), ignored)) return path;
   for (const fs::path& folder : {path / "checkpoints", path}) {
     for (const char* pointer : {"best", "latest"}) {
       if (const auto found = train::pointed_checkpoint(folder / pointer)) return *found;

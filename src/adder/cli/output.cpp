@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "adder/base/printable.h"
+
 namespace adder::cli {
 namespace {
 
@@ -69,7 +71,11 @@ void say(std::string_view line) {
 }
 
 void print_error(ErrorText text, ErrorKind kind, bool json) {
+  constexpr std::size_t kMaxBytes = 2000;  // of each part: names and values come from files
   if (text.next.empty()) text.next = next_step(kind);
+  for (std::string* part : {&text.what, &text.where, &text.why, &text.next}) {
+    *part = printable(*part, kMaxBytes);
+  }
   const bool colour = colour_on_stderr();
   std::string out = colour ? "\x1b[1;31merror:\x1b[0m " : "error: ";
   out += text.what;

@@ -4,12 +4,12 @@
 #include <fmt/format.h>
 
 #include "adder/base/error.h"
+#include "adder/cli/fine_tuning.h"
 #include "adder/cli/machine.h"
 #include "adder/cli/output.h"
 #include "adder/cli/recipe.h"
 #include "adder/cli/verbs.h"
 #include "adder/data/make_tokenizer.h"
-#include "adder/model/directory.h"
 
 namespace adder::cli {
 namespace {
@@ -17,7 +17,6 @@ namespace {
 /// The model that the recipe trains; its vocabulary comes from the text's tokenizer when the recipe
 /// names none.
 model::ModelConfig model_of(const train::Recipe& recipe) {
-  if (!recipe.train.init.empty()) return model::ModelDirectory::open(recipe.train.init).config();
   model::ModelConfig config = recipe.model;
   if (config.vocab_size > 0) return config;
   const auto& data = recipe.data;
@@ -51,6 +50,7 @@ int run_plan(Words words) {
   loaded.read(file, args);
   const train::Recipe& recipe = loaded.recipe;
   recipe.check();
+  take_starting_model(loaded);
   const auto config = model_of(recipe);
   const auto plan = train::make_plan(config, recipe.train);
   const auto memory = static_cast<double>(look_at_machine().memory_available);

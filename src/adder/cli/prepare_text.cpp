@@ -1,8 +1,10 @@
 #include "adder/cli/prepare_text.h"
 
-#include <filesystem>
+#include <fmt/format.h>
 
-#include "adder/text/tokenizer.h"
+#include <algorithm>
+
+#include "adder/cli/fine_tuning.h"
 
 namespace adder::cli {
 
@@ -22,17 +24,37 @@ void PhaseBars::finish() {
   bar_.reset();
 }
 
-data::PreparedData prepare_text(const train::Recipe& recipe) {
-  std::shared_ptr<const text::Tokenizer> tokenizer;
-  const std::filesystem::path init = recipe.train.init;
-  if (!init.empty() && std::filesystem::exists(init / "tokenizer.json")) {
-    say("fine-tuning " + init.string() + ": its own model options and tokenizer are used");
-    tokenizer = text::load_tokenizer(init);
+double cut_off_share(const data::ShardSet& shards, int64_t length) {
+  if (!shards.has_answers()) return 0;
+  int64_t learnt = 0, cut_off = 0;
+  for (int64_t i = 0; i < shards.document_count(); ++i) {
+    const data::TokenRange document = shards.document(i);
+    const auto answer = std::make_unique<bool[]>(static_cast<size_t>(document.size()));
+    const std::span<bool> all(answer.get(), static_cast<size_t>(document.size()));
+    shards.copy_answers(document.begin, all);
+    learnt += std::ranges::count(all, true);
+    if (document.size() <= length) continue;
+    cut_off += std::ranges::count(all.subspan(static_cast<size_t>(length)), true);
+  }
+  return learnt == 0 ? 0 : static_cast<double>(cut_off) / static_cast<double>(learnt);
+}
+
+data::PreparedData prepare_text(LoadedRecipe& loaded, bool resumed) {
+  const train::Recipe& recipe = loaded.recipe;
+  auto tokenizer = starting_tokenizer(loaded, resumed);
+  if (tokenizer && !resumed) {
+    say("fine-tuning " + recipe.train.init + ": its own model options and tokenizer are used");
   }
   PhaseBars bars;
   auto prepared = data::prepare(recipe.data, bars.callback(), std::move(tokenizer));
   bars.finish();
   if (!prepared.note.empty()) say(prepared.note);
+  if (const double share = cut_off_share(*prepared.shards, recipe.train.length); share > 0) {
+    say(
+        fmt::format("note: {:.1f} % of what is learnt of the answers lies further than train.length"
+                    " = {} from the beginning of its conversation, and is learnt without it",
+                    100 * share, recipe.train.length));
+  }
   return prepared;
 }
 

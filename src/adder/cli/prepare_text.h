@@ -5,8 +5,8 @@
 #include <string>
 
 #include "adder/cli/output.h"
+#include "adder/cli/recipe.h"
 #include "adder/data/prepare.h"
-#include "adder/train/options.h"
 
 namespace adder::cli {
 
@@ -21,7 +21,11 @@ class PhaseBars {
   std::unique_ptr<Bar> bar_;
 };
 
-/// What `adder train` trains on. Fine-tuning takes the model's tokenizer.
-data::PreparedData prepare_text(const train::Recipe& recipe);
+/// What `adder train` trains on. Fine-tuning takes the model's tokenizer (starting_tokenizer()).
+data::PreparedData prepare_text(LoadedRecipe& loaded, bool resumed = false);
+
+/// The share of what is learnt of conversations that lies more than `length` tokens from where its
+/// conversation begins, so that it is read without that beginning; 0 for plain texts.
+double cut_off_share(const data::ShardSet& shards, int64_t length);
 
 }  // namespace adder::cli

@@ -9,6 +9,7 @@
 
 #include "adder/base/error.h"
 #include "adder/base/log.h"
+#include "adder/base/printable.h"
 #include "adder/base/version.h"
 #include "adder/cli/bus_error.h"
 #include "adder/cli/help.h"
@@ -82,7 +83,8 @@ int run_program(int argc, const char* const* argv) noexcept {
   std::signal(SIGPIPE, SIG_IGN);  // print() sees closed pipes
   install_bus_error_message();
   set_log_sink([](LogLevel level, std::string_view text) {
-    say(std::string(level == LogLevel::kWarning ? "warning: " : "") + std::string(text));
+    constexpr std::size_t kMaxBytes = 4000;  // names in it come from files
+    say((level == LogLevel::kWarning ? "warning: " : "") + printable(text, kMaxBytes));
   });
   try {
     return guarded(std::vector<std::string>(argv + 1, argv + std::max(argc, 1)));

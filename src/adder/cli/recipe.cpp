@@ -76,12 +76,17 @@ void LoadedRecipe::read(const std::filesystem::path& file, const Arguments& args
   }
 }
 
+std::string LoadedRecipe::origin(const std::string& key) const {
+  const auto found = origin_.find(key);
+  return found == origin_.end() ? "" : found->second;
+}
+
 std::string LoadedRecipe::print_config() {
   std::string out;
   for (const auto& entry : flatten(recipe)) {
-    const auto origin = origin_.find(entry.key);
+    const std::string from = origin(entry.key);
     out += fmt::format("{:<48} {}\n", entry.key + " = " + to_text(entry.value),
-                       origin == origin_.end() ? "default" : origin->second);
+                       from.empty() ? "default" : from);
   }
   return out;
 }

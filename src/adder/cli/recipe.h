@@ -23,6 +23,8 @@ class LoadedRecipe {
 
   train::Recipe recipe;
 
+  /// Where the value of a key came from: "flag", "stories.toml:12", or "" for the default.
+  std::string origin(const std::string& key) const;
   /// Every value and where it came from, one line each: "train.lr = 0.003   stories.toml:12".
   std::string print_config();
   /// The same as nested JSON, values only.

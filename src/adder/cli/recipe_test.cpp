@@ -29,6 +29,17 @@ TEST(Recipe, FlagsWinOverTheFile) {
   EXPECT_EQ(loaded.recipe.data.text, (std::vector<std::string>{"a, b", "c"}));
 }
 
+TEST(Recipe, ABooleanFlagMayStandAlone) {
+  const auto flags = [](const std::vector<std::string>& words) {
+    return load("", words).recipe.train.checkpoint_activations;
+  };
+  EXPECT_TRUE(flags({"--train.checkpoint_activations", "--train.steps", "7"}));
+  EXPECT_TRUE(flags({"--train.steps", "7", "--train.checkpoint_activations"}));
+  EXPECT_TRUE(flags({"--train.checkpoint_activations", "true"}));
+  EXPECT_FALSE(flags({"--train.checkpoint_activations=false", "--train.steps", "7"}));
+  EXPECT_FALSE(flags({"--train.checkpoint_activations", "false"}));
+}
+
 TEST(Recipe, EveryValueSaysWhereItCameFrom) {
   auto loaded = load("[train]\nsteps = 5\nlr = 0.1\n", {"--train.steps", "7"});
   const auto text = loaded.print_config();

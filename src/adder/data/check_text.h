@@ -18,6 +18,9 @@ struct TextPlace {
 /// the first byte that is not.
 void check_characters(std::string_view text, const TextPlace& begin);
 
+/// Throws kFormat for the byte order mark of UTF-16 at the beginning of a file.
+void check_encoding(std::string_view beginning, const std::string& file);
+
 [[noreturn]] void throw_empty_text(const std::string& file);
 
 }  // namespace adder::data

@@ -5,8 +5,6 @@
 #include <algorithm>
 
 #include "adder/base/error.h"
-#include "adder/data/inputs.h"
-#include "adder/io/byte_stream.h"
 
 namespace adder::data {
 namespace {
@@ -73,9 +71,9 @@ Conversation parse_conversation(const io::Json& line, const std::string& place) 
 }
 
 ConversationStream::ConversationStream(std::vector<std::filesystem::path> files)
-    : files_(std::move(files)) {
-  for (const auto& file : files_) {
-    bytes_total_ += io::ByteStream(file).file_bytes();
+    : walk_(files, "conversation",
+            [](const auto& file) { return std::make_unique<LineReader>(file); }) {
+  for (const auto& file : files) {
     if (is_jsonl(file)) continue;
     throw Error(ErrorKind::kFormat, {.what = "conversations are read from jsonl",
                                      .where = file.string(),
@@ -86,19 +84,7 @@ ConversationStream::ConversationStream(std::vector<std::filesystem::path> files)
 
 bool ConversationStream::next(Conversation& conversation) {
   io::Json line;
-  while (!lines_ || !lines_->next(line)) {
-    if (lines_) bytes_done_ += lines_->file_bytes_read();
-    lines_.reset();
-    if (opened_ < files_.size()) {
-      lines_ = std::make_unique<LineReader>(files_[opened_++]);
-    } else if (any_) {
-      return false;
-    } else {
-      throw Error(ErrorKind::kFormat, {.what = "the files hold no conversation",
-                                       .where = files_.empty() ? "" : files_.front().string()});
-    }
-  }
-  any_ = true;
+  if (!walk_.next(line)) return false;
   conversation = parse_conversation(line, place());
   return true;
 }

@@ -9,10 +9,10 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <memory>
 #include <string>
 #include <vector>
 
+#include "adder/data/file_walk.h"
 #include "adder/data/line_reader.h"
 #include "adder/text/chat_template.h"
 
@@ -31,17 +31,12 @@ class ConversationStream {
   bool next(Conversation& conversation);
 
   /// "FILE:LINE" of the conversation that next() gave last.
-  std::string place() const { return lines_ ? lines_->place() : ""; }
-  int64_t bytes_read() const { return bytes_done_ + (lines_ ? lines_->file_bytes_read() : 0); }
-  int64_t bytes_total() const { return bytes_total_; }
+  std::string place() const { return walk_.place(); }
+  int64_t bytes_read() const { return walk_.bytes_read(); }
+  int64_t bytes_total() const { return walk_.bytes_total(); }
 
  private:
-  std::vector<std::filesystem::path> files_;
-  int64_t bytes_total_ = 0;
-  size_t opened_ = 0;  // files begun
-  std::unique_ptr<LineReader> lines_;
-  int64_t bytes_done_ = 0;
-  bool any_ = false;
+  FileWalk<LineReader> walk_;
 };
 
 /// One line; `place` begins its errors.

@@ -1,6 +1,7 @@
 #include "adder/data/corpora.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <cmath>
 #include <set>
@@ -8,6 +9,7 @@
 
 #include "adder/base/error.h"
 #include "adder/data/inputs.h"
+#include "adder/data/shard_manifest.h"
 #include "adder/io/file.h"
 #include "adder/io/hash.h"
 
@@ -48,11 +50,20 @@ void check(const DataOptions& options) {
   }
 }
 
-/// One name for one file, however it was reached.
-fs::path identity(const fs::path& file) {
-  std::error_code failed;
-  const fs::path canonical = fs::weakly_canonical(file, failed);
-  return failed ? file : canonical;
+/// Which file it is, however it was reached; empty for one that cannot be looked at (reading says
+/// why).
+std::string identity(const fs::path& file) {
+  struct stat found {};
+  if (stat(file.c_str(), &found) != 0) return {};
+  return fmt::format("{} {}", found.st_dev, found.st_ino);
+}
+
+/// Removes files of `seen` from `files`, remembers the others there, and says how many went.
+size_t erase_seen(std::vector<fs::path>& files, std::set<std::string>& seen) {
+  return std::erase_if(files, [&](const fs::path& file) {
+    const std::string name = identity(file);
+    return !name.empty() && !seen.insert(name).second;
+  });
 }
 
 }  // namespace
@@ -74,20 +85,50 @@ std::vector<fs::path> Corpora::all_files() const {
 Corpora list_corpora(const DataOptions& options) {
   check(options);
   Corpora corpora;
-  corpora.held_out = list_inputs(options.val_text);
-  std::set<fs::path> held_out;
-  for (const fs::path& file : corpora.held_out) held_out.insert(identity(file));
+  InputFiles held_out = find_inputs(options.val_text);
+  corpora.held_out = std::move(held_out.files);
+  std::set<std::string> held_out_files, trained_files;
+  erase_seen(corpora.held_out, held_out_files);
+  int64_t empty = held_out.empty;
   for (const std::string& entry : options.text) {
-    Corpus corpus{.name = entry, .files = list_inputs({entry})};
+    InputFiles found = find_inputs({entry});
+    Corpus corpus{.name = entry, .files = std::move(found.files)};
+    empty += found.empty;
     std::erase_if(corpus.files,
-                  [&](const fs::path& file) { return held_out.count(identity(file)); });
+                  [&](const fs::path& file) { return held_out_files.count(identity(file)); });
     if (corpus.files.empty()) {
       refuse("val_text", fmt::format("it holds out all of \"{}\"", entry),
              "leave some of it to train on");
     }
-    corpora.text.push_back(std::move(corpus));
+    if (!options.weights.empty()) trained_files.clear();  // each entry has its own share
+    if (const size_t twice = erase_seen(corpus.files, trained_files)) {
+      corpora.notes.push_back(
+          fmt::format("\"{}\": {} named twice in data.text, read once", entry,
+                      twice == 1 ? "a file is" : fmt::format("{} files are", twice)));
+    }
+    if (!corpus.files.empty()) corpora.text.push_back(std::move(corpus));
+  }
+  if (empty > 0) {
+    corpora.notes.push_back(
+        fmt::format("{} passed over",
+                    empty == 1 ? "an empty file was" : fmt::format("{} empty files were", empty)));
   }
   return corpora;
+}
+
+std::optional<fs::path> shard_folder(const DataOptions& options) {
+  std::error_code ignored;
+  for (const std::string& entry : options.text) {
+    if (!fs::exists(fs::path(entry) / kManifestName, ignored)) continue;
+    if (options.text.size() == 1) return entry;
+    refuse("text", fmt::format("\"{}\" holds token shards, the others do not", entry),
+           "give one folder of shards alone, or text files");
+  }
+  return std::nullopt;
+}
+
+double tail_share(const DataOptions& options) {
+  return options.val_text.empty() && options.val_documents == 0 ? options.val_fraction : 0;
 }
 
 bool is_held_out(std::string_view first_piece, double share) {

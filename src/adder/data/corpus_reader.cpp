@@ -2,13 +2,26 @@
 
 #include "adder/base/error.h"
 #include "adder/data/conversations.h"
+#include "adder/data/inputs.h"
 #include "adder/data/unescape.h"
-#include "adder/io/byte_stream.h"
+#include "adder/io/file.h"
+#include "adder/io/hash.h"
 
 namespace adder::data {
+namespace {
+
+std::string separator_of(const DataOptions& options) {
+  try {
+    return unescape(options.separator);
+  } catch (const Error& error) {
+    throw error.within("data.separator");
+  }
+}
+
+}  // namespace
 
 CorpusReader::CorpusReader(const DataOptions& options, ProgressCallback progress)
-    : documents_{.separator = unescape(options.separator), .field = options.field},
+    : documents_{.separator = separator_of(options), .field = options.field},
       val_documents_(options.val_documents),
       progress_(std::move(progress)) {
   if (!options.chat_template.empty()) {
@@ -20,12 +33,28 @@ CorpusReader::CorpusReader(const DataOptions& options, ProgressCallback progress
 void CorpusReader::begin_phase(std::string_view phase, const Files& files) {
   phase_ = phase;
   done_ = 0;
-  total_ = 0;
-  for (const auto& file : files) total_ += io::ByteStream(file).file_bytes();
+  total_ = files_size(files);
 }
 
-bool CorpusReader::takes(std::string_view first_piece, Take take) const {
-  if (take == Take::kAll) return true;
+void CorpusReader::hold_out(const Files& files) {
+  if (files.empty()) return;
+  begin_phase("held-out text", files);
+  for_each_text(files, Take::kAll, [&](const TextPiece& piece) {
+    if (piece.first) held_out_.insert(io::hash128_hex(io::as_bytes(piece.text)));
+  });
+}
+
+bool CorpusReader::asks_text(Take take) const {
+  return take != Take::kAll && (val_documents_ > 0 || !held_out_.empty());
+}
+
+bool CorpusReader::takes(std::string_view first_piece, Take take) {
+  if (!asks_text(take)) return take != Take::kHeldOut;
+  if (take == Take::kTrained && !held_out_.empty() &&
+      held_out_.count(io::hash128_hex(io::as_bytes(first_piece))) > 0) {
+    ++copies_left_out_;
+    return false;
+  }
   return is_held_out(first_piece, val_documents_) == (take == Take::kHeldOut);
 }
 
@@ -34,12 +63,14 @@ void CorpusReader::tell(int64_t bytes_read) const {
 }
 
 template <typename Visit>
-void CorpusReader::for_each_conversation(const Files& files, Take take, Visit visit) {
+void CorpusReader::for_each_conversation(const Files& files, Take take, bool want_text,
+                                         Visit visit) {
   ConversationStream stream(files);
   Conversation conversation;
   while (stream.next(conversation)) {
     try {
-      const std::string text = chat_->render(conversation);
+      const std::string text =
+          want_text || asks_text(take) ? chat_->render(conversation) : std::string();
       if (takes(text, take)) visit(conversation, text);
     } catch (const Error& error) {
       throw error.within(stream.place());
@@ -52,7 +83,7 @@ void CorpusReader::for_each_conversation(const Files& files, Take take, Visit vi
 void CorpusReader::for_each_text(const Files& files, Take take,
                                  const std::function<void(const TextPiece&)>& visit) {
   if (chat_) {
-    for_each_conversation(files, take, [&](const auto&, std::string_view text) {
+    for_each_conversation(files, take, true, [&](const auto&, std::string_view text) {
       visit({.text = text, .first = true, .last = true});
     });
     return;
@@ -76,7 +107,7 @@ int64_t CorpusReader::encode(const Files& files, Take take, const text::Tokenize
                              ShardWriter& writer) {
   int64_t documents = 0;
   if (chat_) {
-    for_each_conversation(files, take, [&](const Conversation& conversation, const auto&) {
+    for_each_conversation(files, take, false, [&](const Conversation& conversation, const auto&) {
       const text::EncodedChat chat = chat_->encode(conversation, tokenizer);
       writer.add_document(chat.ids, chat.answer);
       ++documents;

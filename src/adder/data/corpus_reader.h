@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "adder/data/corpora.h"
@@ -16,11 +17,11 @@
 
 namespace adder::data {
 
-/// Told how far a piece of the work is: "hashing", "reading", "learning tokens", "encoding"; the
-/// unit is bytes of the files (tokens for learning).
+/// Told how far a piece of the work is: "hashing", "held-out text", "reading", "learning tokens",
+/// "encoding"; the unit is bytes of the files (tokens for learning).
 using ProgressCallback = std::function<void(std::string_view phase, int64_t done, int64_t total)>;
 
-/// Which documents, where data.val_documents holds some out.
+/// Which documents: all, those to be trained on, or those that data.val_documents holds out.
 enum class Take { kAll, kTrained, kHeldOut };
 
 class CorpusReader {
@@ -29,6 +30,12 @@ class CorpusReader {
 
   /// Throws kConfig for an unknown escape in data.separator, and what load_chat_template() throws.
   CorpusReader(const DataOptions& options, ProgressCallback progress);
+
+  /// Documents that begin as one of `files` does (the first TextPiece, all of most documents) are
+  /// not taken with kTrained from now on. A phase of its own; nothing for no files.
+  void hold_out(const Files& files);
+  /// Documents that encode() left out for that.
+  int64_t copies_left_out() const { return copies_left_out_; }
 
   /// What follows reads `files`, in all of its calls together.
   void begin_phase(std::string_view phase, const Files& files);
@@ -45,13 +52,18 @@ class CorpusReader {
   const text::ChatTemplate* chat() const { return chat_.get(); }
 
  private:
-  bool takes(std::string_view first_piece, Take take) const;
+  /// Whether the text decides what takes() says.
+  bool asks_text(Take take) const;
+  bool takes(std::string_view first_piece, Take take);
   void tell(int64_t bytes_read) const;
+  /// visit(conversation, text): the text is rendered where `want_text` or takes() asks for it.
   template <typename Visit>
-  void for_each_conversation(const Files& files, Take take, Visit visit);
+  void for_each_conversation(const Files& files, Take take, bool want_text, Visit visit);
 
   DocumentOptions documents_;
   double val_documents_;
+  std::unordered_set<std::string> held_out_;  // hashes of first pieces
+  int64_t copies_left_out_ = 0;
   std::shared_ptr<const text::ChatTemplate> chat_;
   ProgressCallback progress_;
   std::string phase_;

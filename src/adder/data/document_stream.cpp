@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "adder/base/error.h"
-#include "adder/data/inputs.h"
+#include "adder/data/file_walk.h"
 #include "adder/data/text_buffer.h"
 #include "adder/text/utf8.h"
 
@@ -34,9 +34,7 @@ class Reader {
 class PlainReader final : public Reader {
  public:
   PlainReader(const fs::path& file, const std::string& separator)
-      : buffer_(file), separator_(separator) {
-    if (!buffer_.fill(1)) throw_empty_text(file.string());
-  }
+      : buffer_(file), separator_(separator) {}
 
   bool next(TextPiece& piece) override {
     buffer_.take(given_);
@@ -102,6 +100,7 @@ class JsonLinesReader final : public Reader {
       if (!lines_.next(value)) return false;
       const io::JsonView view(value, place());
       if (!value.is_object()) view.fail("an object with the member \"" + field_ + "\"");
+      if (!view.find(field_)) throw_no_field(view);
       document_ = view.at(field_).as_string();
     } while (document_.empty());
     if (document_.find('\0') != std::string::npos) {
@@ -112,37 +111,38 @@ class JsonLinesReader final : public Reader {
     return true;
   }
 
+  [[noreturn]] void throw_no_field(const io::JsonView& view) const {
+    const bool conversation = view.has("messages") || view.has("completion") || view.has("output");
+    throw Error(
+        ErrorKind::kFormat,
+        {.what = "a line has no member \"" + field_ + "\"",
+         .where = place(),
+         .why = conversation ? "it looks like a conversation" : "",
+         .next = conversation ? "learn conversations with --chat-template (data.chat_template), or "
+                                "name the member that holds the text with --field (data.field)"
+                              : "name the member that holds the text with --field (data.field)"});
+  }
+
   LineReader lines_;
   const std::string& field_;
   std::string document_;
   size_t given_ = 0;  // bytes of the document
 };
 
-int64_t total_bytes(const std::vector<fs::path>& files) {
-  int64_t total = 0;
-  for (const fs::path& file : files) total += io::ByteStream(file).file_bytes();
-  return total;
-}
-
 }  // namespace
 
 struct DocumentStream::State {
-  std::vector<fs::path> files;
-  DocumentOptions options;
-  int64_t bytes_total = 0;
-  size_t opened = 0;                 // files begun
-  std::unique_ptr<Reader> reader{};  // of the last of them
-  int64_t bytes_done = 0;            // of the files that are finished
-  bool any = false;                  // there was a document
+  State(std::vector<fs::path> files, DocumentOptions given)
+      : options(std::move(given)),
+        walk(std::move(files), "document", [this](const fs::path& file) { return open(file); }) {}
 
-  void open_next() {
-    const fs::path& file = files[opened++];
-    if (is_jsonl(file)) {
-      reader = std::make_unique<JsonLinesReader>(file, options.field);
-    } else {
-      reader = std::make_unique<PlainReader>(file, options.separator);
-    }
+  std::unique_ptr<Reader> open(const fs::path& file) const {
+    if (is_jsonl(file)) return std::make_unique<JsonLinesReader>(file, options.field);
+    return std::make_unique<PlainReader>(file, options.separator);
   }
+
+  DocumentOptions options;  // the readers look at it
+  FileWalk<Reader> walk;
 };
 
 DocumentStream::DocumentStream(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -151,45 +151,26 @@ DocumentStream::DocumentStream(const std::vector<std::string>& inputs, DocumentO
     : DocumentStream(of_files(list_inputs(inputs), std::move(options))) {}
 
 DocumentStream DocumentStream::of_files(std::vector<fs::path> files, DocumentOptions options) {
-  const int64_t bytes = total_bytes(files);
-  return DocumentStream(
-      std::unique_ptr<State>(new State{std::move(files), std::move(options), bytes}));
+  return DocumentStream(std::make_unique<State>(std::move(files), std::move(options)));
 }
 
 DocumentStream::~DocumentStream() = default;
 DocumentStream::DocumentStream(DocumentStream&&) noexcept = default;
 
 bool DocumentStream::next(TextPiece& piece) {
-  State& state = *state_;
-  while (!state.reader || !state.reader->next(piece)) {
-    if (state.reader) state.bytes_done += state.reader->file_bytes_read();
-    state.reader.reset();
-    if (state.opened < state.files.size()) {
-      state.open_next();
-    } else if (state.any) {
-      return false;
-    } else {
-      throw Error(ErrorKind::kFormat,
-                  {.what = "the text holds no document",
-                   .where = state.files.empty() ? "" : state.files.front().string(),
-                   .why = state.files.empty() ? "no file was named"
-                                              : "there are empty documents or separators only"});
-    }
-  }
-  state.any = true;
-  return true;
+  return state_->walk.next(piece);
 }
 
 std::string DocumentStream::place() const {
-  return state_->reader ? state_->reader->place() : "";
+  return state_->walk.place();
 }
 
 int64_t DocumentStream::bytes_read() const {
-  return state_->bytes_done + (state_->reader ? state_->reader->file_bytes_read() : 0);
+  return state_->walk.bytes_read();
 }
 
 int64_t DocumentStream::bytes_total() const {
-  return state_->bytes_total;
+  return state_->walk.bytes_total();
 }
 
 }  // namespace adder::data

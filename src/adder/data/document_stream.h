@@ -7,7 +7,7 @@
 //                line needs no end. A line holds at most kMaxLineBytes.
 //   .gz, .zst    of both, decoded on the way
 //
-// Empty documents are left out. Everything is UTF-8 without NUL.
+// Empty documents and files are left out. Everything is UTF-8 without NUL.
 #pragma once
 
 #include <cstdint>
@@ -48,8 +48,8 @@ class DocumentStream {
   ~DocumentStream();
   DocumentStream(DocumentStream&&) noexcept;
 
-  /// The next part, or false after the last one. Throws kFormat with FILE:LINE for an empty file,
-  /// invalid UTF-8, NUL, a line that is no JSON, has no such member, has something other than a
+  /// The next part, or false after the last one. Throws kFormat with FILE:LINE for invalid UTF-8,
+  /// NUL, a line that is no JSON, has no such member, has something other than a
   /// string there, or is too long; and where the files held no document at all.
   bool next(TextPiece& piece);
 

@@ -9,6 +9,7 @@
 #include "adder/data/prepare.h"
 #include "adder/data/test_folder.h"
 #include "adder/io/json.h"
+#include "adder/io/test_compress.h"
 
 namespace adder::data {
 namespace {
@@ -26,9 +27,9 @@ std::multiset<std::string> documents_in(const PreparedData& data,
                                         const std::vector<Portion>& portions) {
   std::multiset<std::string> documents;
   for (const Portion& portion : portions) {
-    for (int64_t i = data.shards->document_at(portion.range.begin);; ++i) {
+    for (int64_t i = data.shards->document_at(portion.ranges.at(0).begin);; ++i) {
       documents.insert(data.tokenizer->decode(data.shards->copy(data.shards->document(i))));
-      if (data.shards->document(i).end == portion.range.end) break;
+      if (data.shards->document(i).end == portion.ranges.at(0).end) break;
     }
   }
   return documents;
@@ -54,6 +55,65 @@ TEST(HeldOut, NamedTextsAreLeftOutOfTheirFolder) {
             (std::multiset<std::string>{"the book a", "the book c"}));
   EXPECT_EQ(documents_in(data, data.split.validation),
             (std::multiset<std::string>{"the book b", "the book d"}));
+}
+
+TEST(HeldOut, OtherNamesOfTheSameTextAreLeftOutToo) {
+  const TestFolder folder;
+  folder.write("books/a.txt", "the book a");
+  folder.write("books/copy.txt", "the book held out");
+  folder.write("books/z.txt.gz", io::gzip("the book held out"));
+  const auto held = folder.write("held.txt", "the book held out");
+  std::filesystem::create_hard_link(held, folder / "books/link.txt");
+  DataOptions options = options_for(folder, {"books"});
+  options.val_text = {held.string()};
+  const PreparedData data = prepare(options);
+  EXPECT_EQ(documents_in(data, data.split.train), (std::multiset<std::string>{"the book a"}));
+  EXPECT_NE(data.note.find("2 documents"), std::string::npos) << data.note;
+}
+
+TEST(HeldOut, AFileNamedTwiceIsReadOnce) {
+  const TestFolder folder;
+  const auto file = folder.write("books/a.txt", "the book a");
+  std::filesystem::create_hard_link(file, folder / "books/b.txt");
+  folder.write("books/empty.txt", "");
+  DataOptions options = options_for(folder, {"books", "books/a.txt"});
+  options.val_fraction = 0;
+  const PreparedData data = prepare(options);
+  EXPECT_EQ(data.shards->document_count(), 1);
+  EXPECT_NE(data.note.find("named twice"), std::string::npos) << data.note;
+  EXPECT_NE(data.note.find("an empty file was passed over"), std::string::npos) << data.note;
+  options.weights = {1, 1};
+  EXPECT_EQ(prepare(options).shards->document_count(), 2);
+}
+
+TEST(HeldOut, BpeLearnsNothingFromTheEndThatIsHeldOut) {
+  const TestFolder folder;
+  std::string head, tail;
+  for (int i = 0; i < 90; ++i) head += "aaaaaaaab ";
+  for (int i = 0; i < 9; ++i) tail += "qqqqqqqqz ";
+  folder.write("all.txt", head + tail);
+  DataOptions options = options_for(folder, {"all.txt"});
+  options.tokenizer = "bpe";
+  EXPECT_FALSE(prepare(options).tokenizer->id_of("qq"));
+  options.val_fraction = 0;
+  EXPECT_TRUE(prepare(options).tokenizer->id_of("qq"));
+}
+
+TEST(HeldOut, AFolderOfShardsIsUsedAsItIs) {
+  const TestFolder folder;
+  folder.write("a.jsonl", numbered(20));
+  DataOptions options = options_for(folder, {"a.jsonl"});
+  write_shards(options, folder / "shards");
+  DataOptions made;
+  made.text = {(folder / "shards").string()};
+  made.cache = (folder / "cache").string();
+  const PreparedData data = prepare(made);
+  EXPECT_EQ(data.tokenizer->kind(), "byte");
+  EXPECT_EQ(data.shards->document_count(), 20);
+  EXPECT_FALSE(data.split.validation.empty());
+  EXPECT_FALSE(std::filesystem::exists(folder / "cache"));
+  made.val_documents = 0.1;
+  EXPECT_NE(error_of([&] { (void)prepare(made); }).find("val_documents"), std::string::npos);
 }
 
 TEST(HeldOut, AShareOfWholeDocumentsIsChosenByContent) {

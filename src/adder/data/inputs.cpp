@@ -6,7 +6,9 @@
 #include <new>
 
 #include "adder/base/error.h"
+#include "adder/data/check_text.h"
 #include "adder/io/byte_stream.h"
+#include "adder/io/descriptor.h"
 
 namespace adder::data {
 namespace {
@@ -64,22 +66,39 @@ bool is_jsonl(const fs::path& file) {
   return decoded_name(file).extension() == ".jsonl";
 }
 
-std::vector<fs::path> list_inputs(const std::vector<std::string>& inputs) {
-  std::vector<fs::path> files;
+InputFiles find_inputs(const std::vector<std::string>& inputs) {
+  InputFiles found;
+  const auto add = [&](const fs::path& file, bool named) {
+    std::error_code failed;  // what is wrong with a file, reading it says
+    const bool empty = fs::is_regular_file(file, failed) && fs::file_size(file, failed) == 0;
+    if (empty && named) throw_empty_text(file.string());
+    if (empty) ++found.empty;
+    if (!empty) found.files.push_back(file);
+  };
   for (const std::string& input : inputs) {
-    std::error_code ignored;  // what is wrong with a file, reading it says
+    std::error_code ignored;
     const bool pattern =
         input.find_first_of("*?[") != std::string::npos && !fs::exists(input, ignored);
     for (const std::string& name : pattern ? match(input) : std::vector{input}) {
       if (fs::is_directory(name, ignored)) {
-        const auto inside = files_in(name);
-        files.insert(files.end(), inside.begin(), inside.end());
+        for (const fs::path& file : files_in(name)) add(file, false);
       } else {
-        files.emplace_back(name);
+        add(name, !pattern);
       }
     }
   }
-  return files;
+  if (found.files.empty() && found.empty > 0) throw_empty_text(inputs.front());
+  return found;
+}
+
+std::vector<fs::path> list_inputs(const std::vector<std::string>& inputs) {
+  return find_inputs(inputs).files;
+}
+
+int64_t files_size(const std::vector<fs::path>& files) {
+  int64_t size = 0;
+  for (const fs::path& file : files) size += io::Descriptor::open_regular(file).size();
+  return size;
 }
 
 }  // namespace adder::data

@@ -102,12 +102,12 @@ std::span<const int32_t> seq_idx_of(const Batch& batch) {
 }
 
 io::Json describe_portion(const ShardSet& shards, const Portion& portion) {
-  const TokenRange range = portion.range;
-  return {{"name", portion.name},
-          {"tokens", range.size()},
-          {"documents", range.size() == 0 ? 0
-                                          : shards.document_at(range.end - 1) -
-                                                shards.document_at(range.begin) + 1}};
+  int64_t documents = 0;
+  for (const TokenRange range : portion.ranges) {
+    if (range.size() == 0) continue;
+    documents += shards.document_at(range.end - 1) - shards.document_at(range.begin) + 1;
+  }
+  return {{"name", portion.name}, {"tokens", portion.size()}, {"documents", documents}};
 }
 
 }  // namespace

@@ -10,15 +10,14 @@
 namespace adder::data {
 namespace {
 
-[[noreturn]] void throw_no_window(TokenRange range, const LoaderOptions& options) {
+[[noreturn]] void throw_no_window(int64_t tokens, const LoaderOptions& options) {
   const bool packed = options.mode == PackMode::kPacked;
   throw Error(
       ErrorKind::kConfig,
       {.what = "the text is too short for one window",
        .why = packed ? fmt::format("this part of it has {} tokens, a window of length {} needs {}",
-                                   range.size(), options.length, options.length + 1)
-                     : fmt::format("no document in its {} tokens has two tokens or more",
-                                   range.size()),
+                                   tokens, options.length, options.length + 1)
+                     : fmt::format("no document in its {} tokens has two tokens or more", tokens),
        .next = packed ? "give more text, use shorter windows, or change the share held out"
                       : "give more text"});
 }
@@ -40,8 +39,8 @@ TokenLoader::TokenLoader(const ShardSet& shards, const std::vector<Portion>& por
   double share = 0;
   for (const Portion& portion : portions) {
     share += portion.weight / total;
-    sources_.push_back({Windows(shards, portion.range, options_.length, options_.mode), share});
-    if (sources_.back().windows.count(0) < 1) throw_no_window(portion.range, options_);
+    sources_.push_back({Windows(shards, portion.ranges, options_.length, options_.mode), share});
+    if (sources_.back().windows.count(0) < 1) throw_no_window(portion.size(), options_);
     begin_epoch(sources_.back(), 0);
   }
 }

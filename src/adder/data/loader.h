@@ -1,7 +1,7 @@
 // Batches for next-token prediction out of ranges of a token stream.
 //
 // Modes:
-//   packed  windows of length + 1 tokens follow each other through the range and cross documents.
+//   packed  windows of length + 1 tokens follow each other through the ranges and cross documents.
 //           `seq_idx` numbers the documents within a row from 0, and the target of a document's
 //           last token is ignored: no prediction reaches over a border. Ranges within one document
 //           need no seq_idx and give none.
@@ -48,7 +48,7 @@ class TokenLoader {
   TokenLoader(const ShardSet& shards, const std::vector<Portion>& portions,
               const LoaderOptions& options);
   TokenLoader(const ShardSet& shards, TokenRange range, const LoaderOptions& options)
-      : TokenLoader(shards, std::vector<Portion>{{.range = range}}, options) {}
+      : TokenLoader(shards, std::vector<Portion>{{.ranges = {range}}}, options) {}
 
   /// The next training batch: "tokens" (batch_size, length) i32, "targets" (batch_size, length)
   /// i64, and where has_seq_idx() "seq_idx" (batch_size, length) i32. Throws kConfig where a

@@ -1,10 +1,17 @@
 #include "adder/data/make_tokenizer.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <filesystem>
 #include <set>
 
+#include "adder/base/error.h"
 #include "adder/text/bpe_trainer.h"
 #include "adder/text/byte_tokenizer.h"
 #include "adder/text/char_tokenizer.h"
+#include "adder/text/utf8.h"
 
 namespace adder::data {
 namespace {
@@ -29,20 +36,61 @@ std::unique_ptr<text::Tokenizer> learn_characters(CorpusReader& reader, const Co
   return std::make_unique<text::CharTokenizer>(std::move(vocabulary));
 }
 
+/// Bytes of the texts that are trained on.
+int64_t count_bytes(CorpusReader& reader, const Corpus& corpus) {
+  int64_t bytes = 0;
+  reader.for_each_text(corpus.files, Take::kTrained, [&](const TextPiece& piece) {
+    bytes += static_cast<int64_t>(piece.text.size());
+  });
+  return bytes;
+}
+
+/// Learns from the first `bytes` of what is trained on.
+void learn_beginning(text::BpeTrainer& trainer, CorpusReader& reader, const Corpus& corpus,
+                     int64_t bytes) {
+  reader.for_each_text(corpus.files, Take::kTrained, [&](const TextPiece& piece) {
+    const size_t wanted = std::min(piece.text.size(), static_cast<size_t>(bytes));
+    const size_t size = wanted == 0 ? 0 : text::code_point_boundary(piece.text, wanted);
+    trainer.add(piece.text.substr(0, size), piece.last || size < piece.text.size());
+    bytes -= std::min(bytes, static_cast<int64_t>(size));
+  });
+}
+
 std::unique_ptr<text::Tokenizer> learn_bpe(CorpusReader& reader, const Corpora& corpora,
-                                           int64_t vocab_size, const ProgressCallback& progress) {
-  text::BpeTrainerOptions options{.vocab_size = vocab_size};
+                                           const DataOptions& data,
+                                           const ProgressCallback& progress) {
+  text::BpeTrainerOptions options{.vocab_size = data.vocab_size};
+  if (reader.chat() != nullptr) {
+    options.specials = reader.chat()->missing_controls(text::ByteTokenizer());
+  }
   if (progress) {
     options.progress = [&](int64_t done, int64_t total) {
       progress("learning tokens", done, total);
     };
   }
   text::BpeTrainer trainer(std::move(options));
-  const auto files = corpora.text_files();
+  reader.hold_out(corpora.held_out);
+  const double tail = tail_share(data);
+  const auto once = corpora.text_files();
+  auto files = once;
+  if (tail > 0) files.insert(files.end(), once.begin(), once.end());  // counted first
   reader.begin_phase("reading", files);
-  reader.for_each_text(files, Take::kTrained,
-                       [&](const TextPiece& piece) { trainer.add(piece.text); });
+  for (const Corpus& corpus : corpora.text) {
+    const auto bytes = tail > 0 ? static_cast<double>(count_bytes(reader, corpus)) * (1 - tail)
+                                : static_cast<double>(INT64_MAX / 2);
+    learn_beginning(trainer, reader, corpus, static_cast<int64_t>(bytes));
+  }
   return trainer.train();
+}
+
+std::unique_ptr<text::Tokenizer> load_named(const std::string& name) {
+  if (std::filesystem::exists(name)) return text::load_tokenizer(name);
+  throw Error(ErrorKind::kNotFound,
+              {.what = fmt::format("there is no tokenizer \"{}\"", name),
+               .where = "data.tokenizer",
+               .why = "it is no kind of tokenizer, and no file or folder of that name is there",
+               .next = "give \"char\", \"bpe\", \"byte\", or the path of a tokenizer.json or "
+                       "model folder"});
 }
 
 }  // namespace
@@ -53,12 +101,34 @@ bool learnt_from_text(const std::string& tokenizer) {
 
 std::shared_ptr<const text::Tokenizer> make_tokenizer(const DataOptions& options,
                                                       const ProgressCallback& progress) {
+  if (const auto shards = shard_folder(options)) return text::load_tokenizer(*shards);
   if (options.tokenizer == "byte") return std::make_shared<const text::ByteTokenizer>();
-  if (!learnt_from_text(options.tokenizer)) return text::load_tokenizer(options.tokenizer);
+  if (!learnt_from_text(options.tokenizer)) return load_named(options.tokenizer);
   const Corpora corpora = list_corpora(options);
   CorpusReader reader(options, progress);
   if (options.tokenizer == "char") return learn_characters(reader, corpora);
-  return learn_bpe(reader, corpora, options.vocab_size, progress);
+  return learn_bpe(reader, corpora, options, progress);
+}
+
+std::string tokenizer_note(const DataOptions& options, const text::ChatTemplate* chat,
+                           const text::Tokenizer& tokenizer) {
+  std::string note;
+  if (chat != nullptr) {
+    const auto missing = chat->missing_controls(tokenizer);
+    if (!missing.empty()) {
+      note = fmt::format(
+          "the tokenizer has no control tokens {} of the chat template: they are spelt in letters, "
+          "so a text that spells them too can pretend to be another role",
+          fmt::join(missing, ", "));
+    }
+  }
+  if (options.tokenizer == "bpe" && tokenizer.vocab_size() < options.vocab_size) {
+    note += fmt::format(
+        "{}{} tokens were asked for, {} were learnt: no pair of tokens is left that "
+        "the text has twice",
+        note.empty() ? "" : "; ", options.vocab_size, tokenizer.vocab_size());
+  }
+  return note;
 }
 
 }  // namespace adder::data

@@ -14,8 +14,16 @@ bool learnt_from_text(const std::string& tokenizer);
 
 /// The tokenizer that options.tokenizer names. "char" (with eos when there are several documents)
 /// and "bpe" are made from options.text; characters also from what is held out, else that could not
-/// be encoded; bpe sees no document that val_text or val_documents holds out.
+/// be encoded. bpe sees nothing that is held out: no document of val_text or val_documents, and of
+/// each text only the first 1 - val_fraction of its bytes (the split counts tokens, so the border
+/// is not exactly the same); the control tokens of a chat template are in its vocabulary. Of a
+/// folder of shards: theirs.
 std::shared_ptr<const text::Tokenizer> make_tokenizer(const DataOptions& options,
                                                       const ProgressCallback& progress = {});
+
+/// What the user should know of a tokenizer made or given for these options, or empty: fewer tokens
+/// than asked for, or without the control tokens of `chat` (may be null).
+std::string tokenizer_note(const DataOptions& options, const text::ChatTemplate* chat,
+                           const text::Tokenizer& tokenizer);
 
 }  // namespace adder::data

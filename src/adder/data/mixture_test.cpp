@@ -117,8 +117,8 @@ TEST(Mixture, HoldsTheEndOfEachCorpusOut) {
   int64_t begin = 0;
   for (size_t c = 0; c < kParts; ++c) {
     const auto border = begin + static_cast<int64_t>(0.75 * static_cast<double>(kTokens[c]));
-    EXPECT_EQ(split.train[c].range, (TokenRange{begin, border}));
-    EXPECT_EQ(split.validation[c].range, (TokenRange{border, begin + kTokens[c]}));
+    EXPECT_EQ(split.train[c].ranges.at(0), (TokenRange{begin, border}));
+    EXPECT_EQ(split.validation[c].ranges.at(0), (TokenRange{border, begin + kTokens[c]}));
     begin += kTokens[c];
   }
   const TokenLoader loader(set, split.validation, {.batch_size = 1, .length = 10});
@@ -133,12 +133,31 @@ TEST(Mixture, HoldsTheEndOfEachCorpusOut) {
   EXPECT_EQ(tokens[10], 80 + 67);  // floor(67.5)
 }
 
+TEST(Mixture, TheShareHeldOutIsTheSameWithoutWeights) {
+  const TestFolder folder;
+  const ShardSet set = three_corpora(folder);
+  const Split with = split_tokens(set, 0.25, {1, 1, 1}), without = split_tokens(set, 0.25);
+  ASSERT_EQ(without.train.size(), 1u);
+  for (size_t c = 0; c < kParts; ++c) {
+    EXPECT_EQ(without.train[0].ranges.at(c), with.train[c].ranges.at(0));
+    EXPECT_EQ(without.validation[0].ranges.at(c), with.validation[c].ranges.at(0));
+  }
+  // A window that goes on into the next text: a document begins there, nothing is predicted over
+  // it.
+  const TokenLoader loader(set, without.train, {.batch_size = 1, .length = 310});
+  const Batch batch = loader.eval_batch(0, 1);
+  EXPECT_EQ(batch.at("seq_idx").as<int32_t>()[299], 0);
+  EXPECT_EQ(batch.at("seq_idx").as<int32_t>()[300], 1);
+  EXPECT_EQ(batch.at("targets").as<int64_t>()[299], kIgnoreTarget);
+  EXPECT_EQ(batch.at("tokens").as<int32_t>()[300], 80);
+}
+
 TEST(Mixture, WithoutWeightsTheTextsFollowEachOther) {
   const TestFolder folder;
   const ShardSet set = three_corpora(folder);
   const Split split = split_tokens(set, 0);
   ASSERT_EQ(split.train.size(), 1u);
-  EXPECT_EQ(split.train[0].range, set.all());
+  EXPECT_EQ(split.train[0].ranges.at(0), set.all());
   EXPECT_THROW((void)split_tokens(set, 0, {1, 2}), Error);
 }
 
@@ -156,9 +175,9 @@ TEST(Mixture, PartsThatAreHeldOutAreNotTrainedOn) {
   EXPECT_EQ(set.manifest().parts.size(), 2u);
   const Split split = split_tokens(set, 0.5);  // not looked at
   ASSERT_EQ(split.train.size(), 1u);
-  EXPECT_EQ(split.train[0].range, (TokenRange{0, 6}));
+  EXPECT_EQ(split.train[0].ranges.at(0), (TokenRange{0, 6}));
   ASSERT_EQ(split.validation.size(), 1u);
-  EXPECT_EQ(split.validation[0].range, (TokenRange{6, 11}));
+  EXPECT_EQ(split.validation[0].ranges.at(0), (TokenRange{6, 11}));
 }
 
 TEST(Mixture, SomethingMustBeLeftToTrainOn) {

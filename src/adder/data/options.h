@@ -26,7 +26,7 @@ struct DataOptions {
   void describe(OptionVisitor& v) {
     v.field("text", text,
             "text files (UTF-8): .txt, .jsonl, .gz and .zst of both, folders of such files, "
-            "patterns (*.txt)");
+            "patterns (*.txt); or one folder that `adder data shard` wrote, used as it is");
     v.field("weights", weights,
             "mixture: the share of training windows from each entry of text; empty: all texts one "
             "after another");
@@ -34,13 +34,17 @@ struct DataOptions {
             "\"char\" or \"bpe\" (made from the text), \"byte\", or the path of a tokenizer.json "
             "or model folder");
     v.field("vocab_size", vocab_size, "tokens that \"bpe\" learns");
-    v.field("val_fraction", val_fraction,
-            "share at the end of each text that is held out for validation; 0: none; not looked at "
-            "where val_text or val_documents says what is held out");
+    v.field(
+        "val_fraction", val_fraction,
+        "share at the end of each entry of text that is held out for validation, by its tokens, "
+        "inside a document if need be; 0: none; not looked at where val_text or val_documents "
+        "says what is held out");
     v.field("val_text", val_text,
-            "texts held out for validation, as `text`; left out of it where they are in it");
+            "texts held out for validation, as `text`; left out of it where they are in it: the "
+            "files, and documents that begin the same (1 MiB)");
     v.field("val_documents", val_documents,
-            "share of whole documents, chosen by their content, held out for validation");
+            "share of whole documents, chosen by their content, held out for validation: each by "
+            "chance, so of few documents more or fewer");
     v.field("separator", separator,
             "text between documents of plain text, \\n and \\t understood; empty: each file is one "
             "document");

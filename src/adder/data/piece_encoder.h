@@ -27,8 +27,9 @@ class PieceEncoder {
  private:
   const text::Tokenizer& tokenizer_;
   size_t piece_bytes_;
-  size_t wanted_;     // bytes to have before a place to cut at is looked for
-  std::string rest_;  // of the text, not encoded yet
+  size_t wanted_;       // bytes to have before a place to cut at is looked for
+  std::string rest_;    // of the text, not encoded yet
+  bool begun_ = false;  // a part of the text is encoded
 };
 
 }  // namespace adder::data

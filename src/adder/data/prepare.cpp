@@ -1,6 +1,7 @@
 #include "adder/data/prepare.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <chrono>
 #include <cstdlib>
@@ -32,6 +33,10 @@ fs::path cache_folder(const DataOptions& options) {
                                    .next = "set data.cache to a folder"});
 }
 
+std::string join_notes(const ShardManifest& manifest) {
+  return fmt::format("{}", fmt::join(manifest.notes, "; "));
+}
+
 /// The kept shards when they are whole, else null. Damaged ones are removed and `note` says so.
 std::shared_ptr<const ShardSet> open_kept(const fs::path& folder, std::string& note) {
   if (!fs::exists(folder)) return nullptr;
@@ -54,22 +59,34 @@ std::shared_ptr<const ShardSet> open_kept(const fs::path& folder, std::string& n
   return nullptr;
 }
 
+[[noreturn]] void throw_none_left(const DataOptions& options, const Corpus& corpus) {
+  const char* key = options.val_text.empty() ? "data.val_documents" : "data.val_text";
+  throw Error(ErrorKind::kConfig,
+              {.what = "every document of a text is held out, none is left to train on",
+               .where = fmt::format("{}, \"{}\"", key, corpus.name),
+               .next = "hold out less, or give more documents"});
+}
+
 /// The trained documents of each corpus as one part, then what is held out as another.
 void encode(const DataOptions& options, const Corpora& corpora, CorpusReader& reader,
             const text::Tokenizer& tokenizer, ShardWriter& writer) {
   const bool by_content = options.val_documents > 0;
   // What is chosen by content is read once more, for the part held out.
   const auto again = by_content ? corpora.text_files() : corpora.held_out;
+  reader.hold_out(corpora.held_out);
   auto files = corpora.text_files();
   files.insert(files.end(), again.begin(), again.end());
   reader.begin_phase("encoding", files);
   for (const Corpus& corpus : corpora.text) {
     writer.begin_part(corpus.name, false);
-    if (reader.encode(corpus.files, Take::kTrained, tokenizer, writer) > 0) continue;
-    throw Error(ErrorKind::kConfig,
-                {.what = "every document of a text is held out, none is left to train on",
-                 .where = "data.val_documents, \"" + corpus.name + "\"",
-                 .next = "hold out a smaller share, or give more documents"});
+    if (reader.encode(corpus.files, Take::kTrained, tokenizer, writer) == 0) {
+      throw_none_left(options, corpus);
+    }
+  }
+  if (const int64_t copies = reader.copies_left_out()) {
+    writer.add_note(
+        fmt::format("{} left out of training: also in data.val_text",
+                    copies == 1 ? "a document was" : fmt::format("{} documents were", copies)));
   }
   if (!by_content && corpora.held_out.empty()) return;
   writer.begin_part("held out", true);
@@ -83,16 +100,60 @@ void encode(const DataOptions& options, const Corpora& corpora, CorpusReader& re
                        "data.val_text"});
 }
 
+/// Shards that the user made, with what they say of themselves.
+PreparedData open_shards(const DataOptions& options, const fs::path& folder,
+                         std::shared_ptr<const text::Tokenizer> tokenizer) {
+  const auto refuse = [&](const char* key, const std::string& what, const char* next) {
+    throw Error(ErrorKind::kConfig,
+                {.what = what,
+                 .where = std::string("data.") + key,
+                 .why = folder.string() + " holds token shards, which are used as they are",
+                 .next = next});
+  };
+  if (!options.val_text.empty()) {
+    refuse("val_text", "text cannot be added", "give it to `adder data shard`");
+  }
+  if (options.val_documents > 0) {
+    refuse("val_documents", "documents cannot be chosen any more",
+           "give it to `adder data shard`, or use data.val_fraction");
+  }
+  PreparedData data;
+  data.shards = std::make_shared<const ShardSet>(ShardSet::open(folder));
+  data.shards->verify();
+  if (!tokenizer && fs::exists(options.tokenizer)) {
+    tokenizer = text::load_tokenizer(options.tokenizer);
+  }
+  if (tokenizer && tokenizer->hash() != data.shards->manifest().tokenizer_hash) {
+    refuse("tokenizer", "the tokenizer is not the one of the token shards",
+           "make the shards with this tokenizer");
+  }
+  data.tokenizer = tokenizer ? std::move(tokenizer) : text::load_tokenizer(folder);
+  if (fs::exists(folder / kTemplateName)) {
+    data.chat_template = text::load_chat_template((folder / kTemplateName).string()).to_json();
+  }
+  data.split = split_tokens(*data.shards, options.val_fraction, options.weights);
+  data.reused = true;
+  data.note = join_notes(data.shards->manifest());
+  return data;
+}
+
 }  // namespace
 
 ShardManifest write_shards(const DataOptions& options, const fs::path& folder,
                            const ProgressCallback& progress,
                            std::shared_ptr<const text::Tokenizer> tokenizer,
                            const std::string& source) {
+  if (const auto made = shard_folder(options)) {
+    throw Error(ErrorKind::kConfig, {.what = "these are token shards already",
+                                     .where = made->string(),
+                                     .next = "name the text files"});
+  }
   const Corpora corpora = list_corpora(options);
   CorpusReader reader(options, progress);
   if (!tokenizer) tokenizer = make_tokenizer(options, progress);
   ShardWriter writer(folder, *tokenizer);
+  for (const std::string& note : corpora.notes) writer.add_note(note);
+  writer.add_note(tokenizer_note(options, reader.chat(), *tokenizer));
   encode(options, corpora, reader, *tokenizer, writer);
   if (reader.chat() != nullptr) writer.add_file(kTemplateName, reader.chat()->to_json());
   return writer.finish(source);
@@ -100,6 +161,9 @@ ShardManifest write_shards(const DataOptions& options, const fs::path& folder,
 
 PreparedData prepare(const DataOptions& options, const ProgressCallback& progress,
                      std::shared_ptr<const text::Tokenizer> tokenizer) {
+  if (const auto made = shard_folder(options)) {
+    return open_shards(options, *made, std::move(tokenizer));
+  }
   const CorpusReader reader(options, {});
   if (!tokenizer && !learnt_from_text(options.tokenizer)) tokenizer = make_tokenizer(options);
   const std::string source =
@@ -126,6 +190,8 @@ PreparedData prepare(const DataOptions& options, const ProgressCallback& progres
   for (size_t i = 0; i < options.weights.size(); ++i) {  // kept shards may remember other names
     data.split.train[i].name = options.text[i];
   }
+  const std::string notes = join_notes(data.shards->manifest());
+  data.note += data.note.empty() || notes.empty() ? notes : "; " + notes;
   return data;
 }
 

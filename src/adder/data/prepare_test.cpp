@@ -52,8 +52,8 @@ TEST(Prepare, MakesShardsOnceAndReusesThem) {
   EXPECT_EQ(made.tokenizer->decode(made.shards->copy(first)), make_story(1, 0));
   ASSERT_EQ(made.split.train.size(), 1u);
   ASSERT_EQ(made.split.validation.size(), 1u);
-  EXPECT_EQ(made.split.train[0].range.end, made.split.validation[0].range.begin);
-  EXPECT_EQ(made.split.validation[0].range.end, made.shards->size());
+  EXPECT_EQ(made.split.train[0].ranges.at(0).end, made.split.validation[0].ranges.at(0).begin);
+  EXPECT_EQ(made.split.validation[0].ranges.at(0).end, made.shards->size());
 
   const PreparedData again = prepare(options);
   EXPECT_TRUE(again.reused);

@@ -82,6 +82,7 @@ io::Json ShardManifest::to_json() const {
           {"tokenizer_kind", tokenizer_kind},
           {"tokenizer_hash", tokenizer_hash},
           {"source", source},
+          {"notes", notes},
           {"parts", std::move(all_parts)},
           {"documents", data::to_json(documents, "documents")},
           {"answers", answers ? data::to_json(*answers, "spans") : io::Json(nullptr)},
@@ -111,6 +112,9 @@ ShardManifest ShardManifest::read(const std::filesystem::path& folder) {
   manifest.tokenizer_kind = root.at("tokenizer_kind").as_string();
   manifest.tokenizer_hash = root.at("tokenizer_hash").as_string();
   manifest.source = root.string("source", "");
+  for (const io::JsonView& note : root.at("notes").items()) {
+    manifest.notes.push_back(note.as_string());
+  }
   manifest.documents = read_file_entry(root.at("documents"), "documents");
   if (const auto answers = root.find("answers")) {
     manifest.answers = read_file_entry(*answers, "spans");

@@ -27,16 +27,17 @@ struct ShardPart {
 };
 
 struct ShardManifest {
-  static constexpr int64_t kVersion = 2;
+  static constexpr int64_t kVersion = 3;
 
   int token_bytes = 2;  // 2: u16, 4: u32
   int64_t tokens = 0;   // of all shards
   int64_t vocab_size = 0;
   std::optional<int32_t> eos_id;
   std::string tokenizer_kind;
-  std::string tokenizer_hash;    // Tokenizer::hash()
-  std::string source;            // what the shards were made from, for reuse; may be empty
-  std::vector<ShardPart> parts;  // one after another; at least one
+  std::string tokenizer_hash;      // Tokenizer::hash()
+  std::string source;              // what the shards were made from, for reuse; may be empty
+  std::vector<std::string> notes;  // what the user should know of how they were made
+  std::vector<ShardPart> parts;    // one after another; at least one
   std::vector<ShardFile> shards;
   ShardFile documents;               // u64 each
   std::optional<ShardFile> answers;  // two u64 each

@@ -37,6 +37,7 @@ void ShardWriter::begin_part(const std::string& name, bool held_out) {
 
 void ShardWriter::add_text(const TextPiece& piece) {
   if (piece.first) begin_document();
+  if (const auto bos = tokenizer_.bos_id(); piece.first && bos) append({&*bos, 1});
   append(encoder_.feed(piece.text, piece.last));
   manifest_.parts.back().source_bytes += static_cast<int64_t>(piece.text.size());
   if (piece.last && manifest_.eos_id) append({&*manifest_.eos_id, 1});
@@ -102,6 +103,10 @@ void ShardWriter::close_shard() {
 
 void ShardWriter::add_file(const std::string& name, std::string_view content) {
   io::write_file_atomic(directory_.staging() / name, content);
+}
+
+void ShardWriter::add_note(const std::string& note) {
+  if (!note.empty()) manifest_.notes.push_back(note);
 }
 
 ShardManifest ShardWriter::finish(const std::string& source) {

@@ -36,20 +36,24 @@ class ShardWriter {
   /// for training, where this is not called.
   void begin_part(const std::string& name, bool held_out);
 
-  /// Encodes the next part of a document and ends the last one with eos where the tokenizer has
-  /// one. Throws what PieceEncoder::feed() throws; the writer is to be given up then.
+  /// Encodes the next part of a document, with the tokenizer's bos before the first one and its eos
+  /// after the last, where it has them. Throws what PieceEncoder::feed() throws; the writer is to
+  /// be given up then.
   void add_text(const TextPiece& piece);
   /// A whole document. An empty one adds nothing.
   void add_document(std::string_view text);
-  /// The same from ids: all tokens of one document, eos included. `answers`: empty, or one for each
-  /// id, not 0 where it is part of an answer to be learnt; either all documents of the folder have
-  /// them or none. Throws kUsage for ids out of range.
+  /// The same from ids: all tokens of one document, bos and eos included. `answers`: empty, or one
+  /// for each id, not 0 where it is part of an answer to be learnt; either all documents of the
+  /// folder have them or none. Throws kUsage for ids out of range.
   void add_document(std::span<const int32_t> ids, std::span<const uint8_t> answers = {});
 
   int64_t tokens() const { return manifest_.tokens; }
 
   /// Writes a small file more into the folder.
   void add_file(const std::string& name, std::string_view content);
+
+  /// What the user should know, kept in the manifest. Nothing for an empty one.
+  void add_note(const std::string& note);
 
   /// Writes the rest, the documents, the tokenizer and the manifest, and puts the folder into
   /// place. Throws kUsage when nothing was added. `source` is kept in the manifest.

@@ -6,8 +6,8 @@
 //   FOLDER/answers.bin         conversations only; two u64 each: where an answer begins and ends
 //   FOLDER/tokenizer.json      what the ids mean
 //
-// Documents stand one after another, each followed by the tokenizer's eos where it has one; that
-// eos counts as the document's last token.
+// Documents stand one after another, each after the tokenizer's bos and before its eos where it has
+// them; they count as the document's first and last token.
 #pragma once
 
 #include <atomic>

@@ -22,6 +22,49 @@ ShardSet three_documents(const TestFolder& folder, const text::Tokenizer& tokeni
   return ShardSet::open(folder / "set");
 }
 
+/// Bytes, with 7 before each document.
+class WithBos final : public text::Tokenizer {
+ public:
+  std::string kind() const override { return bytes_.kind(); }
+  int64_t vocab_size() const override { return bytes_.vocab_size(); }
+  std::optional<int32_t> eos_id() const override { return bytes_.eos_id(); }
+  std::optional<int32_t> bos_id() const override { return 7; }
+  using Tokenizer::encode;
+  std::vector<int32_t> encode(std::string_view text) const override { return bytes_.encode(text); }
+  std::string token_bytes(int32_t id) const override { return bytes_.token_bytes(id); }
+  size_t cut_at(std::string_view text, size_t limit) const override {
+    return cuts ? bytes_.cut_at(text, limit) : text.size();
+  }
+  std::string to_json() const override { return bytes_.to_json(); }
+
+  bool cuts = true;
+
+ private:
+  text::ByteTokenizer bytes_;
+};
+
+TEST(Shards, EachDocumentBeginsWithBosWhereThereIsOne) {
+  const TestFolder folder;
+  const ShardSet set = three_documents(folder, WithBos());
+  EXPECT_EQ(set.copy(set.all()),
+            (std::vector<int32_t>{7, 'a', 'b', 256, 7, 'c', 256, 7, 'd', 'e', 256}));
+  EXPECT_EQ(set.document(1), (TokenRange{4, 7}));
+}
+
+TEST(Shards, ATextThatCannotBeCutIsRefusedWhereTheMessageSays) {
+  const TestFolder folder;
+  WithBos tokenizer;
+  tokenizer.cuts = false;
+  ShardWriter writer(folder / "set", tokenizer);
+  const std::string piece(kPieceBytes, 'x');
+  int64_t fed = 0;
+  const std::string said = error_of([&] {
+    for (; fed < 300; ++fed) writer.add_text({.text = piece, .first = fed == 0});
+  });
+  EXPECT_EQ(fed, kMaxLineBytes >> 20) << "MiB taken before the one that is too much";
+  EXPECT_NE(said.find("128 MiB"), std::string::npos) << said;
+}
+
 TEST(Shards, HoldTheDocumentsWithEosBetween) {
   const TestFolder folder;
   const text::ByteTokenizer tokenizer;
@@ -122,7 +165,7 @@ TEST(Shards, AWrongManifestIsRefused) {
   const std::function<void(Json&)> edits[] = {
       [](Json& j) { j.erase("format"); },
       [](Json& j) { j["version"] = 1; },
-      [](Json& j) { j["version"] = 3; },
+      [](Json& j) { j["version"] = ShardManifest::kVersion + 1; },
       [](Json& j) { j["dtype"] = "i64"; },
       [](Json& j) { j["dtype"] = "u32"; },
       [](Json& j) { j["tokens"] = 9; },
@@ -175,22 +218,22 @@ TEST(Split, HoldsOutTheEnd) {
   writer.finish();
   const ShardSet one = ShardSet::open(folder / "one");
   // nanoGPT's data/shakespeare_char/prepare.py trains on 1,003,854 of these and keeps 111,540
-  EXPECT_EQ(split_tokens(one, 0.1).train.at(0).range, (TokenRange{0, 1003854}));
-  EXPECT_EQ(split_tokens(one, 0.1).validation.at(0).range.size(), 111540);
-  EXPECT_EQ(split_tokens(one, 0).train.at(0).range, one.all());
+  EXPECT_EQ(split_tokens(one, 0.1).train.at(0).ranges.at(0), (TokenRange{0, 1003854}));
+  EXPECT_EQ(split_tokens(one, 0.1).validation.at(0).ranges.at(0).size(), 111540);
+  EXPECT_EQ(split_tokens(one, 0).train.at(0).ranges.at(0), one.all());
   EXPECT_TRUE(split_tokens(one, 0).validation.empty());
   EXPECT_THROW((void)split_tokens(one, 1), Error);
   EXPECT_THROW((void)split_tokens(one, -0.1), Error);
   EXPECT_THROW((void)split_tokens(one, std::numeric_limits<double>::quiet_NaN()), Error);
 }
 
-TEST(Split, TakesWholeDocuments) {
+// [0, 3) [3, 5) [5, 8) are the documents; the border is where the share says.
+TEST(Split, CutsTheLastDocumentWhereTheShareAsksForIt) {
   const TestFolder folder;
   const ShardSet set = three_documents(folder, text::ByteTokenizer());
-  EXPECT_EQ(split_tokens(set, 0.1).train.at(0).range, (TokenRange{0, 5}));
-  EXPECT_EQ(split_tokens(set, 0.4).train.at(0).range,
-            (TokenRange{0, 3}));  // [5, 8) is 0.375 of the stream
-  EXPECT_EQ(split_tokens(set, 0.99).train.at(0).range, (TokenRange{0, 3}));
+  EXPECT_EQ(split_tokens(set, 0.1).train.at(0).ranges.at(0), (TokenRange{0, 7}));
+  EXPECT_EQ(split_tokens(set, 0.4).train.at(0).ranges.at(0), (TokenRange{0, 4}));
+  EXPECT_THROW((void)split_tokens(set, 0.99), Error);
 }
 
 }  // namespace

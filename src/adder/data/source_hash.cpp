@@ -18,9 +18,8 @@ using Files = std::vector<fs::path>;
 /// One line for each file: its kind and the hash of its bytes.
 class FileHashes {
  public:
-  FileHashes(const ProgressCallback& progress, const Files& files) : progress_(progress) {
-    for (const fs::path& file : files) total_ += io::Descriptor::open_regular(file).size();
-  }
+  FileHashes(const ProgressCallback& progress, const Files& files)
+      : progress_(progress), total_(files_size(files)) {}
 
   std::string lines(const Files& files) {
     std::string lines;
@@ -50,8 +49,8 @@ class FileHashes {
   }
 
   const ProgressCallback& progress_;
+  int64_t total_;
   int64_t done_ = 0;
-  int64_t total_ = 0;
 };
 
 }  // namespace
@@ -66,8 +65,10 @@ std::string hash_source(const DataOptions& options, const Corpora& corpora,
   if (tokenizer != nullptr) {
     source += "tokenizer " + tokenizer->hash() + "\n";
   } else {
-    source += fmt::format("tokenizer {} {}\n", options.tokenizer,
-                          options.tokenizer == "bpe" ? options.vocab_size : 0);
+    source += fmt::format("tokenizer {}\n", options.tokenizer);
+    if (options.tokenizer == "bpe") {
+      source += fmt::format("{} tokens, tail {}\n", options.vocab_size, tail_share(options));
+    }
   }
   FileHashes hashes(progress, corpora.all_files());
   for (const Corpus& corpus : corpora.text) source += "text\n" + hashes.lines(corpus.files);

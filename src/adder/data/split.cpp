@@ -11,14 +11,10 @@ namespace adder::data {
 namespace {
 
 /// Where the end of `range` that is held out begins.
-int64_t border_of(const ShardSet& shards, TokenRange range, double val_fraction) {
+int64_t border_of(TokenRange range, double val_fraction) {
   auto border =
       static_cast<int64_t>(std::floor(static_cast<double>(range.size()) * (1 - val_fraction)));
   border = range.begin + std::min(border, range.size() - 1);
-  const int64_t first = shards.document_at(range.begin);
-  if (first != shards.document_at(range.end - 1)) {
-    border = shards.document(std::max(shards.document_at(border), first + 1)).begin;
-  }
   if (border <= range.begin) {
     throw Error(
         ErrorKind::kConfig,
@@ -37,6 +33,32 @@ void check_weights(const std::vector<double>& weights, size_t portions) {
                  .why = fmt::format("there are {} weights for {} texts", weights.size(), portions),
                  .next = "give one for each entry of data.text, or none"});
   }
+  for (const double weight : weights) {
+    if (weight > 0 && std::isfinite(weight)) continue;
+    throw Error(ErrorKind::kConfig,
+                {.what = fmt::format("{} is no weight of a text", weight),
+                 .where = "data.weights",
+                 .next = "give numbers above 0; leave a text out of data.text to give it none"});
+  }
+}
+
+/// Goes on with `range`, as one with what stands right before it.
+void append(std::vector<TokenRange>& ranges, TokenRange range) {
+  if (!ranges.empty() && ranges.back().end == range.begin) {
+    ranges.back().end = range.end;
+  } else {
+    ranges.push_back(range);
+  }
+}
+
+/// Puts `range` of a part into the last portion, or into one of its own.
+void add(std::vector<Portion>& portions, TokenRange range, const std::string& name, bool apart) {
+  if (apart || portions.empty()) {
+    portions.push_back({.name = name});
+  } else {
+    portions.back().name.clear();  // it is of several parts
+  }
+  append(portions.back().ranges, range);
 }
 
 }  // namespace
@@ -47,18 +69,23 @@ Split split_tokens(const ShardSet& shards, double val_fraction,
     throw Error(ErrorKind::kConfig, {.what = fmt::format("val_fraction is {}", val_fraction),
                                      .why = "it must be at least 0 and below 1"});
   }
+  const auto& parts = shards.manifest().parts;
+  const bool held_out = std::ranges::any_of(parts, &ShardPart::held_out);
+  const bool apart = !weights.empty();
   Split split;
   int64_t begin = 0;
-  for (const ShardPart& part : shards.manifest().parts) {
-    const TokenRange range{begin, begin += part.tokens};
+  for (const ShardPart& part : parts) {
+    TokenRange range{begin, begin += part.tokens};
     if (part.held_out) {
-      split.validation.push_back({.range = range, .name = part.name});
-    } else if (weights.empty() && !split.train.empty() &&
-               split.train.back().range.end == range.begin) {
-      split.train.back() = {.range = {split.train.back().range.begin, range.end}};
-    } else {
-      split.train.push_back({.range = range, .name = part.name});
+      add(split.validation, range, part.name, apart);
+      continue;
     }
+    if (!held_out && val_fraction > 0) {
+      const int64_t border = border_of(range, val_fraction);
+      add(split.validation, {border, range.end}, part.name, apart);
+      range.end = border;
+    }
+    add(split.train, range, part.name, apart);
   }
   if (split.train.empty()) {
     throw Error(ErrorKind::kConfig, {.what = "every part of the token shards is held out",
@@ -67,13 +94,13 @@ Split split_tokens(const ShardSet& shards, double val_fraction,
   }
   check_weights(weights, split.train.size());
   for (size_t i = 0; i < weights.size(); ++i) split.train[i].weight = weights[i];
-  if (!split.validation.empty() || val_fraction == 0) return split;
-  for (Portion& portion : split.train) {
-    const int64_t border = border_of(shards, portion.range, val_fraction);
-    split.validation.push_back({.range = {border, portion.range.end}, .name = portion.name});
-    portion.range.end = border;
-  }
   return split;
+}
+
+int64_t Portion::size() const {
+  int64_t tokens = 0;
+  for (const TokenRange range : ranges) tokens += range.size();
+  return tokens;
 }
 
 }  // namespace adder::data

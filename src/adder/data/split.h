@@ -8,11 +8,13 @@
 
 namespace adder::data {
 
-/// A range to draw training windows from; shares are relative to each other.
+/// Ranges to draw training windows from, one after another; shares are relative to each other.
 struct Portion {
-  TokenRange range;
+  std::vector<TokenRange> ranges;
   double weight = 1;
   std::string name = {};
+
+  int64_t size() const;  // tokens
 };
 
 struct Split {
@@ -22,11 +24,10 @@ struct Split {
 
 /// Without `weights` everything that is trained on is one portion; else each part of the stream
 /// that is not held out is one, with its weight. What is validated on: the parts of the stream that
-/// are held out; where there are none, the end of each portion. One document: the first floor(size
-/// * (1 - val_fraction)) tokens are trained. Several: whole documents, the fewest at the end that
-/// hold at least that share, but never all of them. Throws kConfig unless 0 <= val_fraction < 1,
-/// for too few or many weights (list_corpora() checks their values), and when a part would be
-/// empty.
+/// are held out; where there are none, the end of each part, weights or not: of its tokens the
+/// first floor(size * (1 - val_fraction)) are trained, the border may lie inside a document. Throws
+/// kConfig unless 0 <= val_fraction < 1, for weights that are too few, too many or not above 0, and
+/// when a part would be empty.
 Split split_tokens(const ShardSet& shards, double val_fraction,
                    const std::vector<double>& weights = {});
 

@@ -13,6 +13,7 @@ constexpr size_t kReadBytes = size_t{1} << 18;
 TextBuffer::TextBuffer(const std::filesystem::path& file)
     : stream_(file), place_{.file = file.string()} {
   fill(kByteOrderMark.size());
+  check_encoding(view(), place_.file);
   if (!view().starts_with(kByteOrderMark)) return;
   taken_ += kByteOrderMark.size();
   place_.byte += static_cast<int64_t>(kByteOrderMark.size());

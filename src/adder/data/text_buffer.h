@@ -13,6 +13,7 @@ namespace adder::data {
 
 class TextBuffer {
  public:
+  /// Throws kFormat for a file in UTF-16.
   explicit TextBuffer(const std::filesystem::path& file);
 
   /// Reads until view() has `bytes`, or the file ends: then false.

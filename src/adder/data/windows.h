@@ -1,4 +1,5 @@
-// How a range of a token stream is cut into windows of at most length + 1 tokens (loader.h).
+// How ranges of a token stream, one after another, are cut into windows of at most length + 1
+// tokens (loader.h).
 #pragma once
 
 #include <cstdint>
@@ -19,18 +20,20 @@ PackMode parse_pack_mode(std::string_view name);
 class Windows {
  public:
   /// Throws kConfig for length < 1, or a range outside the stream.
-  Windows(const ShardSet& shards, TokenRange range, int64_t length, PackMode mode);
+  Windows(const ShardSet& shards, const std::vector<TokenRange>& ranges, int64_t length,
+          PackMode mode);
 
   bool has_seq_idx() const { return has_seq_idx_; }
 
-  /// Where the first window of an epoch starts, relative to the range: [0, length), 0 in `docs`.
+  /// Where the first window of an epoch starts, relative to the ranges: [0, length), 0 in `docs`.
   int64_t phase(uint64_t seed, uint64_t epoch) const;
 
   /// Windows from `phase` on.
   int64_t count(int64_t phase) const;
 
-  /// The tokens of window `index` in [0, count(phase)): 2 to length + 1 positions.
-  TokenRange window(int64_t index, int64_t phase) const;
+  /// The tokens of window `index` in [0, count(phase)), 2 to length + 1 of them. In `packed` it may
+  /// go on from one range into the next.
+  std::vector<TokenRange> window(int64_t index, int64_t phase) const;
 
   /// Writes window `index` into row `row` of "tokens", "targets" and, where the batch has it,
   /// "seq_idx" (loader.h). False when it has no target.
@@ -38,16 +41,16 @@ class Windows {
 
  private:
   struct Document {
-    TokenRange tokens;     // clipped to the range
+    TokenRange tokens;     // clipped to its range
     int64_t first_window;  // number of its first window
   };
-  void list_documents();
-  void number_documents(TokenRange window, std::span<int64_t> targets,
-                        std::span<int32_t> seq_idx) const;
-  void keep_answers(TokenRange window, std::span<int64_t> targets) const;
+  struct Tokens;
+  void list_documents(TokenRange range);
+  Tokens read(const std::vector<TokenRange>& window) const;
 
   const ShardSet* shards_;
-  TokenRange range_;
+  std::vector<TokenRange> ranges_;  // none is empty
+  int64_t size_ = 0;                // tokens in them
   int64_t length_;
   PackMode mode_;
   bool has_seq_idx_ = false;

@@ -22,10 +22,15 @@ int64_t likeliest(const ChoiceItem& item, const std::vector<Likelihood>& found, 
   return best;
 }
 
+/// null where one item says nothing of the others. `factor`: of the mean to what is reported.
+io::Json error_json(const std::optional<double>& error, double factor = 1) {
+  return error ? io::Json(factor * *error) : io::Json();
+}
+
 void add_share(io::Json& json, const std::string& name, int64_t right, int64_t items) {
   const double share = static_cast<double>(right) / static_cast<double>(items);
   json[name] = share;
-  json[name + "_stderr"] = share_error(share, items);
+  json[name + "_stderr"] = error_json(share_error(share, items));
 }
 
 }  // namespace
@@ -76,7 +81,7 @@ io::Json TaskScores::to_json() const {
     double mean = 0;
     for (const double value : clozes_) mean += value / static_cast<double>(items);
     cloze["perplexity"] = std::exp(-mean);
-    cloze["perplexity_stderr"] = std::exp(-mean) * mean_error(clozes_);
+    cloze["perplexity_stderr"] = error_json(mean_error(clozes_), std::exp(-mean));
   }
   return json;
 }

@@ -1,4 +1,5 @@
-// Multiple-choice and cloze tasks, scored as the common harness (lm-evaluation-harness) does.
+// Multiple-choice and cloze tasks, scored as the common harness (lm-evaluation-harness 0.4.13)
+// does.
 #pragma once
 
 #include <optional>
@@ -35,8 +36,9 @@ class TaskScores {
   /// {"choices": {"items", "acc", "acc_stderr", "acc_norm", "acc_norm_stderr", "acc_bytes",
   /// "acc_bytes_stderr"}, "cloze": {"items", "acc", "acc_stderr", "perplexity",
   /// "perplexity_stderr"}}; a kind without items is left out. Errors of shares: sqrt(p (1 - p) / (n
-  /// - 1)). perplexity = exp(-mean of the targets' log-probabilities), as LAMBADA is scored: of
-  /// whole targets, not of tokens; its error is to first order: perplexity times that of the mean.
+  /// - 1)); null for one item. perplexity = exp(-mean of the targets' log-probabilities), as
+  /// LAMBADA is scored: of whole targets, not of tokens; its error is to first order: perplexity
+  /// times that of the mean.
   io::Json to_json() const;
 
  private:

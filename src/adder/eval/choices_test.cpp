@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "adder/base/error.h"
 #include "adder/base/thread_pool.h"
@@ -132,6 +133,57 @@ TEST(EncodePairs, SpaceAtTheEndOfTheContextMoves) {
   const TokenPairs pairs = encode_pairs(tokenizer, "ab  ", std::vector<std::string>{"b"}, {});
   EXPECT_EQ(pairs.context, Ids({2}));
   EXPECT_EQ(pairs.continuations[0], Ids({3, 3, 1}));
+}
+
+// As lm-evaluation-harness 0.4.13 has it, whose tokenizer adds bos by itself.
+TEST(EncodePairs, BosComesFirstAndOnce) {
+  const auto tokenizer =
+      text::load_tokenizer(std::string(ADDER_SOURCE_DIR) + "/tests/golden/tokenizers/llama3.json");
+  const int32_t bos = tokenizer->bos_id().value();
+  const auto with_bos = [&](const std::string& text) {
+    Ids ids = tokenizer->encode(text);
+    ids.insert(ids.begin(), bos);
+    return ids;
+  };
+  const std::vector<std::string> continuations = {" sat", " ran on"};
+  const TokenPairs pairs = encode_pairs(*tokenizer, "The cat", continuations, 7);
+  EXPECT_EQ(pairs.context, with_bos("The cat"));
+  EXPECT_EQ(pairs.continuations[0], tokenizer->encode(" sat"));
+  EXPECT_EQ(pairs.continuations[1], tokenizer->encode(" ran on"));
+  EXPECT_EQ(encode_pairs(*tokenizer, "", continuations, 7).context, Ids({bos}));
+  const TokenPairs written = encode_pairs(*tokenizer, "<|begin_of_text|>The cat", continuations, 7);
+  EXPECT_EQ(written.context, pairs.context);
+  EXPECT_EQ(written.continuations, pairs.continuations);
+}
+
+TEST(EncodePairs, WithoutBosNothingIsPutBefore) {
+  EXPECT_EQ(encode_pairs(PairTokenizer(), "a", std::vector<std::string>{" b"}, 7).context,
+            Ids({0}));
+}
+
+TEST_F(Choices, ALogProbabilityThatIsNoNumberIsAnError) {
+  model::Weights weights = directory_.weights();
+  model::TensorView& norm = weights.at("backbone.norm_f.weight");
+  std::vector<float> broken(static_cast<size_t>(model::element_count(norm.shape)),
+                            std::numeric_limits<float>::quiet_NaN());
+  norm = {broken.data(), DType::f32, norm.shape};
+  infer::Model model(directory_.config(), weights, pool_);
+  try {
+    answer(model, tokenizer_, ChoiceItem{"abc", {"d", "e"}, 0, ""}, start_);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kNumeric);
+  }
+}
+
+TEST(TaskScores, OneItemHasNoErrorBar) {
+  TaskScores scores;
+  scores.add(Likelihood{-2, 1, true});
+  scores.add(ChoiceResult{});
+  const io::Json json = scores.to_json();
+  EXPECT_TRUE(json.at("cloze").at("acc_stderr").is_null());
+  EXPECT_TRUE(json.at("cloze").at("perplexity_stderr").is_null());
+  EXPECT_TRUE(json.at("choices").at("acc_norm_stderr").is_null());
 }
 
 TEST(Characters, AreCountedAndStrippedAsPythonDoes) {

@@ -1,6 +1,7 @@
 #include "adder/eval/likelihood.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "adder/base/error.h"
 #include "adder/eval/characters.h"
@@ -11,10 +12,29 @@ namespace {
 
 /// Adds the token `id` that `logits` were to foretell.
 void add(Likelihood& sum, std::span<const float> logits, int32_t id) {
-  sum.log_probability -= infer::nats(logits, id);
+  const double nats = infer::nats(logits, id);
+  if (!std::isfinite(nats)) {
+    throw Error(ErrorKind::kNumeric,
+                {.what = "a log-probability is not finite",
+                 .where = "token " + std::to_string(sum.tokens) + " of a continuation, from 0",
+                 .why = std::isnan(nats) ? "its logits are not numbers"
+                                         : "the model gives that token no chance at all",
+                 .next = "the model's weights are damaged: use an earlier checkpoint, or the "
+                         "original file"});
+  }
+  sum.log_probability -= nats;
   ++sum.tokens;
   // The first of equals, as argmax has it.
   sum.greedy &= std::max_element(logits.begin(), logits.end()) - logits.begin() == id;
+}
+
+/// From the beginning of a text: bos first, unless it is written there.
+std::vector<int32_t> encode_text(const text::Tokenizer& tokenizer, std::string_view text) {
+  if (const auto bos = tokenizer.bos_id()) {
+    auto parsed = tokenizer.encode(text, {.specials = text::Specials::kParsed});
+    if (!parsed.empty() && parsed[0] == *bos) return parsed;
+  }
+  return text::encode_beginning(tokenizer, text);
 }
 
 Likelihood go_on(infer::Model& model, infer::State state, std::span<const float> after_context,
@@ -39,10 +59,10 @@ TokenPairs encode_pairs(const text::Tokenizer& tokenizer, std::string_view conte
                         std::span<const std::string> continuations, std::optional<int32_t> start) {
   const std::string_view kept = without_trailing_space(context);
   TokenPairs pairs;
-  if (!kept.empty()) pairs.context = tokenizer.encode(kept);
+  pairs.context = encode_text(tokenizer, kept);
   const std::size_t cut = pairs.context.size();
   for (const std::string& continuation : continuations) {
-    const auto whole = tokenizer.encode(std::string(context) + continuation);
+    const auto whole = encode_text(tokenizer, std::string(context) + continuation);
     if (whole.size() <= cut) {
       throw Error(
           ErrorKind::kUsage,

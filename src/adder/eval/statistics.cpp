@@ -5,12 +5,13 @@
 
 namespace adder::eval {
 
-double share_error(double p, int64_t n) {
-  return n < 2 ? 0 : std::sqrt(p * (1 - p) / static_cast<double>(n - 1));
+std::optional<double> share_error(double p, int64_t n) {
+  if (n < 2) return std::nullopt;
+  return std::sqrt(p * (1 - p) / static_cast<double>(n - 1));
 }
 
-double mean_error(std::span<const double> values) {
-  if (values.size() < 2) return 0;
+std::optional<double> mean_error(std::span<const double> values) {
+  if (values.size() < 2) return std::nullopt;
   const auto n = static_cast<double>(values.size());
   double mean = 0, square = 0;
   for (const double value : values) mean += value / n;

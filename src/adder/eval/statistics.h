@@ -2,16 +2,17 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 namespace adder::eval {
 
 /// Standard error of the mean of n right-or-wrong answers of which the share `p` is right, as the
-/// evaluation harness prints it: sqrt(p (1 - p) / (n - 1)). 0 for n < 2.
-double share_error(double p, int64_t n);
+/// evaluation harness prints it: sqrt(p (1 - p) / (n - 1)). Nothing for n < 2.
+std::optional<double> share_error(double p, int64_t n);
 
-/// Standard error of the mean of `values`: their sample deviation / sqrt(n). 0 for n < 2.
-double mean_error(std::span<const double> values);
+/// Standard error of the mean of `values`: their sample deviation / sqrt(n). Nothing for n < 2.
+std::optional<double> mean_error(std::span<const double> values);
 
 /// The 97.5 % quantile of Student's distribution: what a standard error is multiplied by for a 95 %
 /// confidence interval. `freedom` >= 1.

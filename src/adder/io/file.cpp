@@ -111,7 +111,7 @@ void MappedFile::check_size() const {
   struct stat status {};
   if (fstat(fd_, &status) != 0) throw_errno("cannot look at the file", path_);
   if (status.st_size >= size_) return;
-  throw Error(ErrorKind::kIo, {.what = "the file became shorter while it was open",
+  throw Error(ErrorKind::kIo, {.what = "the file changed while it was read: it became shorter",
                                .where = path_.string(),
                                .why = std::to_string(size_) + " bytes when opened, " +
                                       std::to_string(status.st_size) + " now",

@@ -96,8 +96,8 @@ class Builder {
 
   bool key(string_t& name) {
     if (!stack_.back().keys.insert(name).second) {
-      throw Error(ErrorKind::kFormat,
-                  {.what = where_ + ": the key \"" + name + "\" stands twice in one object"});
+      throw Error(ErrorKind::kFormat, {.what = where_ + ": the key \"" + name.substr(0, 500) +
+                                               "\" stands twice in one object"});
     }
     stack_.back().next_key = std::move(name);
     return true;

@@ -7,6 +7,7 @@ namespace adder::io {
 namespace {
 
 constexpr std::size_t kQuotedBytes = 60;  // of a foreign value in an error text
+constexpr std::size_t kKeyBytes = 500;    // of the way to it
 
 std::string quoted(const Json& value) {
   if (value.is_number_float() && std::isinf(value.get<double>())) return "Infinity";
@@ -16,13 +17,18 @@ std::string quoted(const Json& value) {
   return text.substr(0, kQuotedBytes) + "...";
 }
 
+/// A key in an error text.
+std::string shown(std::string_view key) {
+  return std::string(key.substr(0, kKeyBytes)) + (key.size() > kKeyBytes ? "..." : "");
+}
+
 }  // namespace
 
 JsonView::JsonView(const Json& value, std::string where, std::string key)
     : value_(&value), where_(std::move(where)), key_(std::move(key)) {}
 
 std::string JsonView::name() const {
-  return key_.empty() ? where_ : where_ + ": " + key_;
+  return key_.empty() ? where_ : where_ + ": " + shown(key_);
 }
 
 void JsonView::fail(std::string_view expected) const {
@@ -35,7 +41,7 @@ JsonView JsonView::at(std::string_view key) const {
   const auto member = value_->find(std::string(key));
   if (member == value_->end()) {
     throw Error(ErrorKind::kFormat,
-                {.what = name() + ": the key \"" + std::string(key) + "\" is missing"});
+                {.what = name() + ": the key \"" + shown(key) + "\" is missing"});
   }
   return {*member, where_, key_.empty() ? std::string(key) : key_ + "." + std::string(key)};
 }

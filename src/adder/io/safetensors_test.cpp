@@ -279,7 +279,10 @@ TEST_F(SafetensorsTest, MisalignedTensorsAreCopiedToAlignedMemory) {
     const std::string header = "{" + tensor("f", "F64", "[2]", "[3,19]") + "," +
                                tensor("u", "U8", "[3]", "[0,3]") + "}" + std::string(padding, ' ');
     const auto file = open(file_of(header, 19));
+    const std::byte* there = file.tensors()[0].bytes.data();
+    EXPECT_EQ(file.tensors()[1].bytes.data(), there + 3);  // not copied yet
     const auto& f = file.tensor("f");
+    EXPECT_EQ(file.tensor("f").bytes.data(), f.bytes.data());
     EXPECT_EQ(reinterpret_cast<uintptr_t>(f.bytes.data()) % 8, 0u);
     EXPECT_EQ(f.bytes[15], std::byte{18});
     std::vector<std::byte> copy(16);

@@ -1,15 +1,23 @@
 #include "adder/io/tensor_file.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "adder/base/checked.h"
 #include "adder/base/error.h"
 #include "adder/base/options.h"
 #include "adder/io/safetensors.h"
 #include "adder/io/torch_file.h"
+#include "adder/io/zip.h"
 
 namespace adder::io {
+namespace {
+
+std::span<std::byte> room_for(std::unique_ptr<double[]>& room, std::size_t size) {
+  room = std::make_unique<double[]>((size + 7) / 8);
+  return {reinterpret_cast<std::byte*>(room.get()), size};
+}
+
+}  // namespace
 
 int64_t TensorInfo::elements() const {
   return checked_product(shape, name, ErrorKind::kShape);
@@ -32,11 +40,7 @@ std::vector<PendingTensor> pending(const std::vector<TensorInfo>& tensors) {
 
 void TensorFile::add(std::string name, DType dtype, std::vector<int64_t> shape, int64_t offset,
                      int64_t bytes) {
-  if (bytes > 0 && offset % size_of(dtype) != 0) {
-    file_.read_at(offset, add_copy(std::move(name), dtype, std::move(shape), bytes));
-    return;
-  }
-  offsets_.push_back(offset);
+  places_.push_back({offset});
   tensors_.push_back(
       {std::move(name), dtype, std::move(shape),
        file_.bytes().subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(bytes))});
@@ -45,9 +49,8 @@ void TensorFile::add(std::string name, DType dtype, std::vector<int64_t> shape, 
 std::span<std::byte> TensorFile::add_copy(std::string name, DType dtype, std::vector<int64_t> shape,
                                           int64_t bytes) {
   const auto size = static_cast<std::size_t>(bytes);
-  const auto& copy = copies_.emplace_back(std::make_unique<double[]>((size + 7) / 8));
-  const std::span room(reinterpret_cast<std::byte*>(copy.get()), size);
-  offsets_.push_back(-1);
+  const std::span room = room_for(copies_.emplace_back(), size);
+  places_.push_back({-1});
   tensors_.push_back({std::move(name), dtype, std::move(shape), room});
   return room;
 }
@@ -56,28 +59,66 @@ void TensorFile::index_names() {
   for (std::size_t i = 0; i < tensors_.size(); ++i) by_name_.emplace(tensors_[i].name, i);
 }
 
+std::size_t TensorFile::index_of(std::string_view name) const {
+  const auto found = by_name_.find(name);
+  if (found != by_name_.end()) return found->second;
+  std::vector<std::string> names;
+  for (const auto& tensor : tensors_) names.push_back(tensor.name);
+  const auto near = nearest(name, names);
+  throw Error(ErrorKind::kNotFound,
+              {.what = "there is no tensor \"" + std::string(name) + "\"",
+               .where = path().string(),
+               .next = near.empty() ? "" : "the nearest name is \"" + near + "\""});
+}
+
+const TensorInfo& TensorFile::aligned(std::size_t index) const {
+  const TensorInfo& tensor = tensors_[index];
+  const auto address = reinterpret_cast<uintptr_t>(tensor.bytes.data());
+  if (tensor.bytes.empty() || address % static_cast<uintptr_t>(size_of(tensor.dtype)) == 0) {
+    return tensor;
+  }
+  const auto [copy, is_new] = aligned_.try_emplace(index, tensor, Room());
+  auto& [info, room] = copy->second;
+  if (is_new) {
+    const std::span to = room_for(room, tensor.bytes.size());
+    file_.read_at(places_[index].offset, to);
+    info.bytes = to;
+  }
+  return info;
+}
+
 const TensorInfo* TensorFile::find(std::string_view name) const {
   const auto found = by_name_.find(name);
-  return found == by_name_.end() ? nullptr : &tensors_[found->second];
+  return found == by_name_.end() ? nullptr : &aligned(found->second);
 }
 
 const TensorInfo& TensorFile::tensor(std::string_view name) const {
-  const TensorInfo* found = find(name);
-  if (found == nullptr) {
-    std::vector<std::string> names;
-    for (const auto& tensor : tensors_) names.push_back(tensor.name);
-    const auto near = nearest(name, names);
-    throw Error(ErrorKind::kNotFound,
-                {.what = "there is no tensor \"" + std::string(name) + "\"",
-                 .where = path().string(),
-                 .next = near.empty() ? "" : "the nearest name is \"" + near + "\""});
-  }
+  const std::size_t index = index_of(name);
   file_.check_size();
-  return *found;
+  return aligned(index);
+}
+
+void TensorFile::verify(std::string_view name) const {
+  const std::size_t index = index_of(name);
+  file_.check_size();
+  const Checked& part = places_[index].part;
+  if (part.crc == 0 || verified_.contains(part)) return;
+  const auto bytes = file_.bytes().subspan(static_cast<std::size_t>(part.offset),
+                                           static_cast<std::size_t>(part.size));
+  if (crc32_of(bytes) != part.crc) {
+    throw Error(ErrorKind::kFormat,
+                {.what = "the bytes of a tensor do not have their checksum",
+                 .where = path().string() + ", tensor '" + tensors_[index].name + "'",
+                 .why = "the file changed after it was written",
+                 .next = "fetch the file again"});
+  }
+  verified_.insert(part);
 }
 
 void TensorFile::read(std::string_view name, std::span<std::byte> out) const {
-  const TensorInfo& found = tensor(name);
+  const std::size_t index = index_of(name);
+  const TensorInfo& found = tensors_[index];
+  file_.check_size();
   if (out.size() != found.bytes.size()) {
     throw Error(ErrorKind::kShape,
                 {.what = "the room given for a tensor does not fit it",
@@ -85,7 +126,7 @@ void TensorFile::read(std::string_view name, std::span<std::byte> out) const {
                  .why = std::to_string(found.bytes.size()) + " bytes stand in the file, " +
                         std::to_string(out.size()) + " are asked for"});
   }
-  const int64_t offset = offsets_[static_cast<std::size_t>(&found - tensors_.data())];
+  const int64_t offset = places_[index].offset;
   if (offset >= 0) {
     file_.read_at(offset, out);
   } else {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,7 +24,7 @@ struct TensorInfo {
   std::string name;
   DType dtype = DType::f32;
   std::vector<int64_t> shape;        // empty: a scalar
-  std::span<const std::byte> bytes;  // aligned to the element when it comes from a TensorFile
+  std::span<const std::byte> bytes;  // where they stand: TensorFile says when that is aligned
 
   int64_t elements() const;
 };
@@ -48,23 +49,39 @@ using Metadata = std::map<std::string, std::string>;
 /// An open file. Tensors point into a map of it: they live as long as this object, are not to be
 /// written, and share the map's caveat (io/file.h): tensor() refuses when the file has become
 /// shorter since it was opened, read() is safe always. A tensor that does not stand in the file
-/// row-major, at an address its type allows, is copied into memory once, at open.
+/// row-major is put so in memory at open.
 class TensorFile {
  public:
-  /// In the order of their bytes in the file.
+  /// In the order of their bytes in the file, which may stand at any address: what streams them
+  /// takes them from here.
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
-  /// Null when there is none.
+  /// Aligned to the element: one that is not so in the file is copied into memory the first time
+  /// (not from two threads at once). Null when there is none.
   const TensorInfo* find(std::string_view name) const;
-  /// Throws kNotFound with the nearest name when there is none, kIo when the file has shrunk.
+  /// The same. Throws kNotFound with the nearest name when there is none, kIo when the file has
+  /// shrunk.
   const TensorInfo& tensor(std::string_view name) const;
   /// Copies the bytes of a tensor into `out` (of exactly its size) by reading the file, not its
   /// map.
   void read(std::string_view name, std::span<std::byte> out) const;
+  /// Before a tensor's bytes are used: throws kIo when the file has shrunk, kFormat when the bytes
+  /// have a checksum in the file and it is another (each is computed once; not from two threads at
+  /// once).
+  void verify(std::string_view name) const;
+  /// Throws kIo when the file has shrunk.
+  void check_size() const { file_.check_size(); }
 
   const Metadata& metadata() const { return metadata_; }
   const std::filesystem::path& path() const { return file_.path(); }
 
  protected:
+  /// A part of the file, inside it.
+  struct Checked {
+    int64_t offset = 0, size = 0;
+    uint32_t crc = 0;  // CRC-32; 0: its writer left it out
+    bool operator<(const Checked& other) const { return offset < other.offset; }
+  };
+
   explicit TensorFile(MappedFile file) : file_(std::move(file)) {}
 
   /// Adds a tensor that stands row-major in the file, `offset` (inside it) from its begin.
@@ -73,6 +90,8 @@ class TensorFile {
   /// Adds a tensor that does not: the bytes to fill.
   std::span<std::byte> add_copy(std::string name, DType dtype, std::vector<int64_t> shape,
                                 int64_t bytes);
+  /// Says where the tensor that was added last comes from.
+  void set_checksum(const Checked& part) { places_.back().part = part; }
   /// After the last add(): find() works.
   void index_names();
 
@@ -80,10 +99,21 @@ class TensorFile {
   Metadata metadata_;
 
  private:
+  struct Place {
+    int64_t offset = 0;  // where it begins in the file; -1: only in memory
+    Checked part = {};
+  };
+  using Room = std::unique_ptr<double[]>;  // aligned to every element
+
+  std::size_t index_of(std::string_view name) const;  // throws kNotFound
+  const TensorInfo& aligned(std::size_t index) const;
+
   std::vector<TensorInfo> tensors_;
-  std::vector<int64_t> offsets_;  // where each tensor begins in the file; -1: only in memory
+  std::vector<Place> places_;
   std::unordered_map<std::string_view, std::size_t> by_name_;
-  std::vector<std::unique_ptr<double[]>> copies_;
+  std::vector<Room> copies_;
+  mutable std::map<std::size_t, std::pair<TensorInfo, Room>> aligned_;
+  mutable std::set<Checked> verified_;
 };
 
 /// Opens a safetensors or a torch zip file, told apart by content. Throws what their open() throws.

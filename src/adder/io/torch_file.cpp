@@ -34,11 +34,13 @@ class Archive {
  public:
   explicit Archive(const MappedFile& file) : file_(file), where_(file.path().string()) {
     std::vector<ZipEntry> entries = read_zip_directory(file);
-    const auto pickle = std::ranges::find_if(entries, [](const ZipEntry& entry) {
+    const auto is_pickle = [](const ZipEntry& entry) {
       const std::size_t slash = entry.name.find('/');
       return slash != std::string::npos && entry.name.substr(slash + 1) == kPickle;
-    });
+    };
+    const auto pickle = std::ranges::find_if(entries, is_pickle);
     if (pickle == entries.end()) refuse("it holds no data.pkl");
+    if (std::ranges::count_if(entries, is_pickle) > 1) refuse("it holds more than one data.pkl");
     const std::string folder = pickle->name.substr(0, pickle->name.size() - kPickle.size());
     for (ZipEntry& entry : entries) {
       if (!entry.name.starts_with(folder)) continue;
@@ -51,7 +53,10 @@ class Archive {
     throw Error(kind, {.what = "this is not a torch file that Adder reads",
                        .where = where_,
                        .why = why,
-                       .next = "an incomplete download or a corrupt file?"});
+                       .next = kind == ErrorKind::kUnsupported
+                                   ? "load it with torch and torch.save it again, each tensor "
+                                     "with .contiguous(), on a little-endian machine"
+                                   : "an incomplete download or a corrupt file?"});
   }
 
   const ZipEntry* find(const std::string& name) const {
@@ -119,8 +124,9 @@ void gather(const SavedTensor& view, std::span<const std::byte> from, std::span<
   }
 }
 
-/// Where the tensor's bytes begin in the file, all checked against the storage's entry.
-int64_t place_of(const SavedTensor& tensor, const Archive& archive, const std::string& what) {
+/// The entry of the tensor's storage, which all of the tensor lies in.
+const ZipEntry& storage_of(const SavedTensor& tensor, const Archive& archive,
+                           const std::string& what) {
   const ZipEntry* entry = archive.find("data/" + tensor.storage);
   if (entry == nullptr) archive.refuse(what + " is in a storage that the file does not hold");
   if (checked_mul(tensor.storage_elements, size_of(tensor.dtype), what) != entry->size) {
@@ -131,7 +137,7 @@ int64_t place_of(const SavedTensor& tensor, const Archive& archive, const std::s
   if (checked_add(tensor.offset, reach(tensor, what), what) > tensor.storage_elements) {
     archive.refuse(what + " reaches past its storage");
   }
-  return entry->offset + tensor.offset * size_of(tensor.dtype);
+  return *entry;
 }
 
 }  // namespace
@@ -156,19 +162,19 @@ TorchFile TorchFile::open(const std::filesystem::path& path) {
     const std::string what = "tensor '" + tensor.name + "'";
     const int64_t elements = checked_product(tensor.shape, what);
     const int64_t bytes = checked_mul(elements, size_of(tensor.dtype), what);
-    const int64_t offset = place_of(tensor, archive, what);
-    const bool as_it_stands = elements == 0 || row_major(tensor);
-    if (as_it_stands && offset % size_of(tensor.dtype) == 0) {
+    const ZipEntry& storage = storage_of(tensor, archive, what);
+    const int64_t offset = storage.offset + tensor.offset * size_of(tensor.dtype);
+    if (elements == 0 || row_major(tensor)) {
       result.add(tensor.name, tensor.dtype, tensor.shape, offset, bytes);
-      continue;
+    } else {
+      if (bytes > room) archive.refuse(what + " repeats its elements", ErrorKind::kUnsupported);
+      room -= bytes;
+      const int64_t span = reach(tensor, what) * size_of(tensor.dtype);
+      const auto from =
+          file.bytes().subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(span));
+      gather(tensor, from, result.add_copy(tensor.name, tensor.dtype, tensor.shape, bytes));
     }
-    if (bytes > room) archive.refuse(what + " repeats its elements", ErrorKind::kUnsupported);
-    room -= bytes;
-    const int64_t span = reach(tensor, what) * size_of(tensor.dtype);
-    const auto from =
-        file.bytes().subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(span));
-    const auto to = result.add_copy(tensor.name, tensor.dtype, tensor.shape, bytes);
-    gather(tensor, from, to);
+    result.set_checksum({storage.offset, storage.size, storage.crc});
   }
   result.index_names();
   return result;

@@ -16,14 +16,16 @@ class TorchFile : public TensorFile {
  public:
   /// Throws kNotFound, kIo, kFormat (malformed) or kUnsupported (an older format, a pickle that
   /// holds more than tensors). Tensors whose elements do not stand row-major are put so in memory,
-  /// as long as all of those together are no larger than the file.
+  /// as long as all of those together are no larger than the file. The pickle's checksum is looked
+  /// at, those of the storages are by verify(): opening does not read the weights.
   static TorchFile open(const std::filesystem::path& path);
 
  private:
   using TensorFile::TensorFile;
 };
 
-/// Does the file begin as a zip archive or as an older torch file? False when it cannot be read.
+/// Does the file begin as a zip archive or as an older torch file? Throws kNotFound or kIo when it
+/// cannot be read.
 bool is_torch_file(const std::filesystem::path& path);
 
 /// Writes atomically what torch.load(path, weights_only=True) reads as a dictionary of the tensors

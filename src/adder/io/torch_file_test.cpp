@@ -96,6 +96,7 @@ TEST(TorchFile, WhatIsNotPlainIsRefused) {
     ASSERT_TRUE(error) << name;
     EXPECT_EQ(error->kind(), ErrorKind::kUnsupported) << name;
     EXPECT_NE(std::string(error->what()).find(part), std::string::npos) << error->what();
+    EXPECT_EQ(error->text().next.find("download"), std::string::npos) << error->what();
   }
 }
 
@@ -144,7 +145,8 @@ TEST_F(TorchBytes, TensorsStayInTheirStorages) {
   has(with(&SavedTensor::dtype, DType::f64), "24 bytes");
   has(with(&SavedTensor::shape, std::vector<int64_t>{3, 3}), "reaches past");
   has(with(&SavedTensor::shape, std::vector<int64_t>{huge, huge}), "overflow");
-  has(with(&SavedTensor::shape, std::vector<int64_t>{huge, 0}), "");
+  has(with(&SavedTensor::shape, std::vector<int64_t>{huge, 0}), "overflow");
+  EXPECT_EQ(with(&SavedTensor::shape, std::vector<int64_t>{0, 9}), "");
   has(with(&SavedTensor::strides, std::vector<int64_t>{huge, huge}), "overflow");
   has(with(&SavedTensor::strides, std::vector<int64_t>{4, 1}), "reaches past");
   EXPECT_EQ(with(&SavedTensor::strides, std::vector<int64_t>{1, 2}), "");
@@ -157,6 +159,37 @@ TEST_F(TorchBytes, ChecksumOfThePickle) {
   const auto error = error_of([&] { TorchFile::open(written(bytes)); });
   ASSERT_TRUE(error);
   EXPECT_NE(error->text().why.find("checksum"), std::string::npos) << error->what();
+}
+
+TEST_F(TorchBytes, ChecksumsOfTheStorages) {
+  const fs::path path = folder_.path() / "x.bin";
+  const std::string data = "0123456789abcdef";
+  stream_torch_file(
+      path,
+      pending({{"a", DType::f16, {8}, as_bytes(data)}, {"b", DType::f32, {4}, as_bytes(data)}}),
+      {{"again", "b"}});
+  const std::string bytes = read_file(path, 1 << 20);
+  TorchFile::open(path).verify("b");
+  flip(path, bytes.rfind(data) * 8 + 9);
+  const TorchFile file = TorchFile::open(path);
+  file.verify("a");
+  for (const std::string name : {"b", "again"}) {
+    const auto error = error_of([&] { file.verify(name); });
+    ASSERT_TRUE(error) << name;
+    EXPECT_EQ(error->kind(), ErrorKind::kFormat);
+    EXPECT_NE(error->text().where.find("'" + name + "'"), std::string::npos) << error->what();
+  }
+}
+
+TEST_F(TorchBytes, ASecondPickleIsRefused) {
+  ZipWriter zip(folder_.path() / "y.bin");
+  for (const char* name : {"y/data.pkl", "z/data.pkl"}) {
+    zip.add(name, as_bytes(format_torch_pickle({})));
+  }
+  zip.commit();
+  const auto error = error_of([&] { TorchFile::open(folder_.path() / "y.bin"); });
+  ASSERT_TRUE(error);
+  EXPECT_NE(error->text().why.find("more than one"), std::string::npos) << error->what();
 }
 
 TEST_F(TorchBytes, EveryCutIsRefused) {

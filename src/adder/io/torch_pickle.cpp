@@ -15,7 +15,11 @@
 namespace adder::io {
 namespace {
 
-constexpr std::size_t kMaxValues = std::size_t{1} << 21;  // bounds the memory a small file can take
+// Bound the memory that a small file can take.
+constexpr std::size_t kMaxValues = std::size_t{1} << 21;
+constexpr std::size_t kMaxKeyBytes = 255;  // of a storage: torch writes small numbers
+
+constexpr const char* kTooMany = "it holds too many tensors";
 
 enum class Kind {
   kNone,
@@ -46,6 +50,19 @@ struct Value {
   std::vector<Id> items;  // of kTuple, kList; key, value, key, value ... of kDict
 };
 
+struct Storage {
+  std::string_view key;
+  DType dtype = DType::f32;
+  int64_t elements = 0;
+};
+
+/// A view of a storage.
+struct View {
+  std::size_t storage = 0;  // its place in the table
+  int64_t offset = 0;
+  std::vector<int64_t> shape, strides;
+};
+
 class Unpickler {
  public:
   Unpickler(std::string_view pickle, const std::string& where)
@@ -73,6 +90,7 @@ class Unpickler {
   void step_memo(Opcode opcode);
 
   void push(Value value);
+  void push_again(Id id);
   Id pop();
   std::vector<Id> pop_to_mark();
   void push_tuple(std::vector<Id> items) {
@@ -96,14 +114,19 @@ class Unpickler {
   std::vector<Id> stack_;
   std::vector<std::size_t> marks_;  // heights of the stack
   std::unordered_map<uint64_t, Id> memo_;
-  std::vector<SavedTensor> storages_;  // the fields of the storage alone
-  std::vector<SavedTensor> tensors_;
+  std::vector<Storage> storages_;
+  std::vector<View> tensors_;
 };
 
 void Unpickler::push(Value value) {
   require(values_.size() < kMaxValues, "it builds more than two million objects");
-  stack_.push_back(static_cast<Id>(values_.size()));
+  push_again(static_cast<Id>(values_.size()));
   values_.push_back(std::move(value));
+}
+
+void Unpickler::push_again(Id id) {
+  require(stack_.size() < kMaxValues, "its stack is higher than two million");
+  stack_.push_back(id);
 }
 
 Id Unpickler::pop() {
@@ -176,13 +199,12 @@ void Unpickler::persistent() {
   const TorchGlobal& type = torch_globals()[static_cast<std::size_t>(
       as(fields[1], Kind::kGlobal, "the type of a storage").integer)];
   if (!type.storage) refuse(std::string(type.name) + " is not a type of storage");
-  SavedTensor storage;
-  storage.storage = as(fields[2], Kind::kText, "the key of a storage").text;
-  storage.dtype = *type.storage;
-  storage.storage_elements = size_of_value(fields[4], "the size of a storage");
+  const std::string_view key = as(fields[2], Kind::kText, "the key of a storage").text;
+  require(key.size() <= kMaxKeyBytes, "the key of a storage is too long");
+  const int64_t elements = size_of_value(fields[4], "the size of a storage");
   as(fields[3], Kind::kText, "the location of a storage");
   push({.kind = Kind::kStorage, .integer = static_cast<int64_t>(storages_.size())});
-  storages_.push_back(std::move(storage));
+  storages_.push_back({key, *type.storage, elements});
 }
 
 void Unpickler::reduce() {
@@ -196,7 +218,7 @@ void Unpickler::reduce() {
   } else if (function == kRebuildParameter) {
     require(arguments.size() == 3, "a parameter is not made of three values");
     as(arguments[0], Kind::kTensor, "what a parameter is made of");
-    stack_.push_back(arguments[0]);
+    push_again(arguments[0]);
   } else {
     refuse(std::string(function) + " cannot be called");
   }
@@ -205,8 +227,9 @@ void Unpickler::reduce() {
 // (storage, offset, shape, strides, requires_grad, hooks[, metadata])
 void Unpickler::rebuild_tensor(const std::vector<Id>& arguments) {
   require(arguments.size() == 6 || arguments.size() == 7, "a tensor is not made of six values");
+  require(tensors_.size() < kMaxTensors, kTooMany);
   const Value& storage = as(arguments[0], Kind::kStorage, "what a tensor is a view of");
-  SavedTensor tensor = storages_[static_cast<std::size_t>(storage.integer)];
+  View tensor{.storage = static_cast<std::size_t>(storage.integer)};
   tensor.offset = size_of_value(arguments[1], "the offset of a tensor");
   tensor.shape = sizes(arguments[2], "a shape");
   tensor.strides = sizes(arguments[3], "strides");
@@ -305,11 +328,12 @@ void Unpickler::step_memo(Opcode opcode) {
     const Id top = pop();
     stack_.push_back(top);
     memo_[slot] = top;
+    require(memo_.size() <= kMaxValues, "it stores more than two million objects");
     return;
   }
   const auto found = memo_.find(slot);
   require(found != memo_.end(), "it recalls what it never stored");
-  stack_.push_back(found->second);
+  push_again(found->second);
 }
 
 bool Unpickler::step(Opcode opcode) {
@@ -337,6 +361,7 @@ bool Unpickler::step(Opcode opcode) {
   }
   switch (opcode) {
     case Opcode::kMark:
+      require(marks_.size() < kMaxValues, "it sets more than two million marks");
       marks_.push_back(stack_.size());
       break;
     case Opcode::kGlobal:
@@ -371,10 +396,12 @@ std::vector<SavedTensor> Unpickler::named_tensors(Id root) const {
              ErrorKind::kUnsupported);
     }
     if (!names.insert(values_[items[i]].text).second) refuse("\"" + name + "\" stands twice");
-    result.push_back(tensors_[static_cast<std::size_t>(value.integer)]);
-    result.back().name = name;
+    require(result.size() < kMaxTensors, kTooMany);
+    const View& view = tensors_[static_cast<std::size_t>(value.integer)];
+    const Storage& storage = storages_[view.storage];
+    result.push_back({name, std::string(storage.key), storage.dtype, storage.elements, view.offset,
+                      view.shape, view.strides});
   }
-  require(result.size() <= kMaxTensors, "it holds too many tensors");
   return result;
 }
 

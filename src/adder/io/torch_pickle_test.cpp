@@ -127,6 +127,35 @@ TEST(TorchPickle, Bombs) {
   expect_refused(wide + ".", ErrorKind::kFormat, "before it is done");
   expect_refused(std::string("}q\0X\x01\0\0\0ah\0s.", 13), ErrorKind::kUnsupported, "a dictionary");
   expect_refused(std::string(3'000'000, ')'), ErrorKind::kFormat, "two million");
+  const int many = 3'000'000;  // marks, recalls and stores cost no object
+  expect_refused(std::string(many, '('), ErrorKind::kFormat, "two million marks");
+  std::string recalls(")q\0", 3), stores = "}";
+  for (int i = 0; i < many; ++i) {
+    recalls += std::string("h\0", 2);
+    stores += "r" + std::string(reinterpret_cast<const char*>(&i), 4);
+  }
+  expect_refused(recalls, ErrorKind::kFormat, "higher than two million");
+  expect_refused(stores, ErrorKind::kFormat, "stores more than two million");
+}
+
+// A key of 1 MB for a storage, of which 20,000 tensors would each keep a copy.
+TEST(TorchPickle, LongKeys) {
+  SavedTensor long_key = tensor("a");
+  long_key.storage = std::string(1 << 20, '0');
+  expect_refused(format_torch_pickle({long_key}).substr(2), ErrorKind::kFormat, "too long");
+  long_key.storage = std::string(255, '0');
+  EXPECT_EQ(parse_torch_pickle(format_torch_pickle({long_key}), "")[0].storage, long_key.storage);
+}
+
+// One tensor made again and again from 3 MB.
+TEST(TorchPickle, TooManyTensors) {
+  std::string text = format_torch_pickle({tensor("a")}).substr(2);
+  text.resize(text.size() - 3);  // without the call, SETITEMS and STOP
+  const std::string function = "_rebuild_tensor_v2\n";
+  text.insert(text.find(function) + function.size(), "q\1");
+  text += std::string("q\0R", 3);
+  for (int i = 0; i < 600'000; ++i) text += std::string("h\1h\0R", 5);
+  expect_refused(text, ErrorKind::kFormat, "too many tensors");
 }
 
 TEST(TorchPickle, EveryCutIsRefused) {

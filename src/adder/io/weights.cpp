@@ -21,7 +21,7 @@ constexpr const char* kSingleFile = "model.safetensors";
 constexpr const char* kIndexFile = "model.safetensors.index.json";
 /// Where a model directory may hold its weights; the first that is there is taken.
 constexpr const char* kWeightFiles[] = {kSingleFile, kIndexFile, "consolidated.safetensors",
-                                        "pytorch_model.bin", "pytorch_model.bin.index.json"};
+                                        kTorchFile, "pytorch_model.bin.index.json"};
 
 [[noreturn]] void refuse(const fs::path& where, const std::string& why) {
   throw Error(ErrorKind::kFormat, {.what = "the model's shards and their index do not agree",
@@ -150,6 +150,17 @@ const Metadata& Weights::metadata() const {
   return found == files_.end() ? none : found->metadata();
 }
 
+void Weights::check_sizes() const {
+  for (const TensorFile& file : files_) file.check_size();
+}
+
+void remove_other_weights(const fs::path& directory, std::string_view kept) {
+  for (const char* name : kWeightFiles) {
+    std::error_code code;
+    if (name != kept) fs::remove(directory / name, code);
+  }
+}
+
 Weights open_weights(const fs::path& path) {
   std::error_code code;
   std::vector<TensorFile> files;
@@ -188,6 +199,7 @@ void write_weights(const fs::path& directory, std::vector<PendingTensor> tensors
   }
   if (shards.size() == 1) {
     stream_safetensors(directory / kSingleFile, std::move(shards.front()), metadata);
+    remove_other_weights(directory, kSingleFile);
     return;
   }
   Json map = Json::object();
@@ -198,8 +210,7 @@ void write_weights(const fs::path& directory, std::vector<PendingTensor> tensors
   }
   write_json_file(directory / kIndexFile,
                   {{"metadata", {{"total_size", total}}}, {"weight_map", map}});
-  std::error_code code;
-  fs::remove(directory / kSingleFile, code);  // of an earlier model: it would be taken first
+  remove_other_weights(directory, kIndexFile);
 }
 
 }  // namespace adder::io

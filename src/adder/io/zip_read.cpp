@@ -4,17 +4,18 @@
 #include "adder/base/checked.h"
 #include "adder/io/byte_cursor.h"
 #include "adder/io/zip.h"
+#include "adder/io/zip_layout.h"
 
 namespace adder::io {
 namespace {
 
-constexpr uint32_t kLocalHeader = 0x04034b50, kCentralHeader = 0x02014b50;
-constexpr uint32_t kEnd64 = 0x06064b50, kEnd64Locator = 0x07064b50;
-constexpr int64_t kEndBytes = 22, kEnd64Bytes = 56, kLocatorBytes = 20, kLocalBytes = 30;
+using namespace zip;
+
 constexpr int64_t kLongestComment = 65535;
 constexpr int64_t kMaxDirectoryBytes = int64_t{64} << 20;
-constexpr uint64_t kIn64 = 0xffffffff;         // the true value stands in the zip64 field
-constexpr uint64_t kFlags = 1 << 3 | 1 << 11;  // sizes follow the bytes; names are UTF-8
+constexpr uint64_t kFlags = kSizesFollow | kNamesAreUtf8;
+constexpr const char* kDamaged = "an incomplete download or a corrupt file?";
+constexpr const char* kAgain = "load it with torch and torch.save it again";
 
 class Reader {
  public:
@@ -31,13 +32,14 @@ class Reader {
   struct Placed {
     ZipEntry entry;
     int64_t header = 0;
+    uint64_t flags = 0;
   };
 
   [[noreturn]] void refuse(const std::string& why, ErrorKind kind = ErrorKind::kFormat) const {
     throw Error(kind, {.what = "this is not a zip archive that Adder reads",
                        .where = where_,
                        .why = why,
-                       .next = "an incomplete download or a corrupt file?"});
+                       .next = kind == ErrorKind::kUnsupported ? kAgain : kDamaged});
   }
   void require(bool fine, const std::string& why) const {
     if (!fine) refuse(why);
@@ -115,7 +117,7 @@ Reader::Directory Reader::find_directory() const {
   const uint64_t disk = end.integer(2), directory_disk = end.integer(2);
   const uint64_t here = end.integer(2), entries = end.integer(2);
   const uint64_t size = end.integer(4), offset = end.integer(4);
-  const bool in64 = entries == 0xffff || size == kIn64 || offset == kIn64;
+  const bool in64 = entries == kCountIn64 || size == kIn64 || offset == kIn64;
   if (in64) return read_end64(at);
   if (disk != 0 || directory_disk != 0 || here != entries) {
     refuse("it is one part of several", ErrorKind::kUnsupported);
@@ -135,7 +137,7 @@ void Reader::read_extra64(std::string_view extra, uint64_t& size, uint64_t& stor
   while (fields.left() >= 4) {
     const uint64_t id = fields.integer(2), length = fields.integer(2);
     ByteCursor field = cursor(fields.take(length));
-    if (id != 1) continue;
+    if (id != kExtra64) continue;
     for (uint64_t* value : {&size, &stored, &header}) {
       if (*value == kIn64) *value = field.integer(8);
     }
@@ -161,6 +163,7 @@ Reader::Placed Reader::read_entry(ByteCursor& directory) const {
   if ((flags & ~kFlags) != 0 || method != 0 || size != stored) {
     refuse("entry '" + placed.entry.name + "' is compressed or encrypted", ErrorKind::kUnsupported);
   }
+  placed.flags = flags;
   placed.entry.size = checked_cast<int64_t>(size, "zip entry");
   placed.header = checked_cast<int64_t>(header, "zip entry");
   return placed;
@@ -172,14 +175,22 @@ void Reader::place(Placed& placed) const {
   const std::string text = bytes(placed.header, kLocalBytes);
   ByteCursor local = cursor(text);
   require(local.integer(4) == kLocalHeader, "entry '" + name + "' has no header");
+  local.take(2);
+  const uint64_t flags = local.integer(2), method = local.integer(2);
   local.take(4);
-  const uint64_t method = local.integer(2);
-  local.take(16);
+  const uint64_t crc = local.integer(4);
+  uint64_t stored = local.integer(4), size = local.integer(4), no_header = 0;
   const auto name_bytes = static_cast<int64_t>(local.integer(2));
   const auto extra_bytes = static_cast<int64_t>(local.integer(2));
-  require(method == 0 && bytes(placed.header + kLocalBytes, name_bytes) == name,
+  const int64_t extra = placed.header + kLocalBytes + name_bytes;
+  read_extra64(bytes(extra, extra_bytes), size, stored, no_header);
+  const auto expected = static_cast<uint64_t>(placed.entry.size);
+  const bool sizes_agree = (flags & kSizesFollow) != 0 ||
+                           (crc == placed.entry.crc && size == expected && stored == expected);
+  require(flags == placed.flags && method == 0 && sizes_agree &&
+              bytes(placed.header + kLocalBytes, name_bytes) == name,
           "entry '" + name + "' and its header do not agree");
-  placed.entry.offset = placed.header + kLocalBytes + name_bytes + extra_bytes;
+  placed.entry.offset = extra + extra_bytes;
 }
 
 std::vector<ZipEntry> Reader::read() {

@@ -105,7 +105,11 @@ TEST_F(Zip, Refusals) {
   EXPECT_EQ(with(end_ + 16, number(9999, 4)), ErrorKind::kFormat);
   EXPECT_EQ(with(directory_ + 46, "b"), ErrorKind::kFormat);  // the two names differ
   EXPECT_EQ(with(8, number(8, 2)), ErrorKind::kFormat);       // the two methods differ
-  EXPECT_EQ(with(0, "x"), ErrorKind::kFormat);                // no local header
+  EXPECT_EQ(with(6, number(8, 2)), ErrorKind::kFormat);       // the two flags
+  EXPECT_EQ(with(14, number(8, 4)), ErrorKind::kFormat);      // the two checksums
+  EXPECT_EQ(with(18, number(6, 4)), ErrorKind::kFormat);      // the two sizes
+  EXPECT_EQ(with(22, number(6, 4)), ErrorKind::kFormat);
+  EXPECT_EQ(with(0, "x"), ErrorKind::kFormat);  // no local header
   EXPECT_EQ(with(directory_ + 42, number(5, 4)), ErrorKind::kFormat);
   EXPECT_EQ(with(second + 42, number(~1u, 4)), ErrorKind::kFormat);  // outside the file
   // Reaches into the next entry, and far past the end.
@@ -115,6 +119,14 @@ TEST_F(Zip, Refusals) {
   EXPECT_EQ(kind_of([&] { read(good_ + "x"); }), ErrorKind::kFormat);
   EXPECT_EQ(kind_of([&] { read("x" + good_); }), ErrorKind::kFormat);
   EXPECT_EQ(kind_of([&] { read(""); }), ErrorKind::kFormat);
+}
+
+// Flag 3: the local header leaves them out, the directory has them.
+TEST_F(Zip, SizesAfterTheBytes) {
+  std::string text = good_;
+  text.replace(6, 2, number(8, 2)).replace(14, 12, std::string(12, '\0'));
+  text.replace(directory_ + 8, 2, number(8, 2));
+  EXPECT_EQ(read(text)[0].size, 5);
 }
 
 TEST_F(Zip, NamesAndBytesStandOnce) {

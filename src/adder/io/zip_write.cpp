@@ -3,13 +3,14 @@
 #include <algorithm>
 
 #include "adder/io/zip.h"
+#include "adder/io/zip_layout.h"
 
 namespace adder::io {
 namespace {
 
+using namespace zip;
+
 constexpr uint64_t kAlignment = 64;
-constexpr uint64_t kLocalBytes = 30;
-constexpr uint64_t kIn64 = 0xffffffff;
 constexpr uint64_t kVersion = 45;       // 4.5: zip64
 constexpr uint64_t kDate = 1 << 5 | 1;  // 1980-01-01: the bytes do not depend on the clock
 constexpr uint64_t kPadding = 0x4246;   // "FB", torch's own id of an extra field that only pads
@@ -41,7 +42,22 @@ std::string extra64(std::initializer_list<uint64_t> values) {
     if (value >= kIn64) field.put(value, 8);
   }
   if (field.text().empty()) return {};
-  return Bytes().put(1, 2).put(field.text().size(), 2).put(field.text()).text();
+  return Bytes().put(kExtra64, 2).put(field.text().size(), 2).put(field.text()).text();
+}
+
+/// What both headers of an entry hold, from the version to the length of the name.
+std::string common_fields(uint32_t crc, uint64_t size, const std::string& name) {
+  return Bytes()
+      .put(kVersion, 2)
+      .put(0, 2)  // flags
+      .put(0, 2)  // stored
+      .put(0, 2)  // the time
+      .put(kDate, 2)
+      .put(crc, 4)
+      .put(small(size), 4)
+      .put(small(size), 4)
+      .put(name.size(), 2)
+      .text();
 }
 
 }  // namespace
@@ -60,19 +76,11 @@ void ZipWriter::add(const std::string& name, std::span<const std::byte> bytes) {
   const uint64_t size = bytes.size();
   const Written entry{name, position_, size, crc32_of(bytes)};
   const std::string sizes = size >= kIn64 ? extra64({size, size}) : "";
-  const uint64_t before = position_ + kLocalBytes + name.size() + sizes.size() + 4;
+  const uint64_t before = position_ + uint64_t{kLocalBytes} + name.size() + sizes.size() + 4;
   const uint64_t padding = (kAlignment - before % kAlignment) % kAlignment;
   write(Bytes()
-            .put(0x04034b50, 4)
-            .put(kVersion, 2)
-            .put(0, 2)
-            .put(0, 2)
-            .put(0, 2)
-            .put(kDate, 2)
-            .put(entry.crc, 4)
-            .put(small(size), 4)
-            .put(small(size), 4)
-            .put(name.size(), 2)
+            .put(kLocalHeader, 4)
+            .put(common_fields(entry.crc, size, name))
             .put(sizes.size() + 4 + padding, 2)
             .put(name)
             .put(sizes)
@@ -90,17 +98,9 @@ void ZipWriter::commit() {
   for (const Written& entry : entries_) {
     const std::string extra = extra64({entry.size, entry.size, entry.header_offset});
     write(Bytes()
-              .put(0x02014b50, 4)
+              .put(kCentralHeader, 4)
               .put(kVersion, 2)
-              .put(kVersion, 2)
-              .put(0, 2)
-              .put(0, 2)
-              .put(0, 2)
-              .put(kDate, 2)
-              .put(entry.crc, 4)
-              .put(small(entry.size), 4)
-              .put(small(entry.size), 4)
-              .put(entry.name.size(), 2)
+              .put(common_fields(entry.crc, entry.size, entry.name))
               .put(extra.size(), 2)
               .put(0, 6)
               .put(0, 4)
@@ -110,11 +110,11 @@ void ZipWriter::commit() {
               .text());
   }
   const uint64_t end = position_, count = entries_.size();
-  const bool in64 = count >= 0xffff || begin >= kIn64;
+  const bool in64 = count >= kCountIn64 || begin >= kIn64;
   if (in64) {
     write(Bytes()
-              .put(0x06064b50, 4)
-              .put(44, 8)
+              .put(kEnd64, 4)
+              .put(kEnd64Bytes - 12, 8)
               .put(kVersion, 2)
               .put(kVersion, 2)
               .put(0, 8)
@@ -123,11 +123,11 @@ void ZipWriter::commit() {
               .put(end - begin, 8)
               .put(begin, 8)
               .text());
-    write(Bytes().put(0x07064b50, 4).put(0, 4).put(end, 8).put(1, 4).text());
+    write(Bytes().put(kEnd64Locator, 4).put(0, 4).put(end, 8).put(1, 4).text());
   }
-  const uint64_t shown = in64 ? 0xffff : count;
+  const uint64_t shown = in64 ? kCountIn64 : count;
   write(Bytes()
-            .put(0x06054b50, 4)
+            .put(kEnd, 4)
             .put(0, 4)
             .put(shown, 2)
             .put(shown, 2)

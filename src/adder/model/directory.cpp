@@ -4,19 +4,16 @@
 #include <set>
 
 #include "adder/base/error.h"
-#include "adder/io/weights.h"
 #include "adder/model/hf.h"
 #include "adder/model/mistral.h"
 #include "adder/model/option_json.h"
 #include "adder/model/original.h"
+#include "adder/model/tensor_names.h"
 
 namespace adder::model {
 namespace {
 
 constexpr io::JsonLimits kConfigLimits = {.max_bytes = int64_t{16} << 20};
-constexpr const char* kEmbedding = "backbone.embeddings.weight";
-constexpr const char* kOldEmbedding = "backbone.embedding.weight";
-constexpr const char* kHead = "lm_head.weight";
 
 ModelConfig config_from_adder(io::Json json, const std::string& file) {
   json.erase("model_type");
@@ -64,20 +61,34 @@ void check_tensor(const TensorSpec& spec, const Weights& weights, const std::str
 std::string own_name(std::string_view name) {
   constexpr std::string_view prefix = "model.";
   if (name.starts_with(prefix)) name.remove_prefix(prefix.size());
-  return std::string(name == kOldEmbedding ? kEmbedding : name);
+  return std::string(name == kOriginalEmbedding ? kEmbedding : name);
 }
 
-Weights borrow(const io::Weights& stored, bool tied, const std::string& source) {
-  Weights weights;
+/// The stored tensors by Adder's names.
+std::map<std::string, const io::TensorInfo*> by_own_name(const io::Weights& stored,
+                                                         const std::string& source) {
+  std::map<std::string, const io::TensorInfo*> tensors;
   for (const io::TensorInfo* info : stored.tensors()) {
-    std::string name = own_name(info->name);
-    if (tied && name == kHead) continue;
-    const io::TensorInfo& tensor = stored.tensor(info->name);
-    const TensorView view = {const_cast<std::byte*>(tensor.bytes.data()), tensor.dtype,
-                             tensor.shape};
-    if (!weights.emplace(name, view).second) wrong_tensor(source, name, "it stands there twice");
+    const std::string name = own_name(info->name);
+    if (!tensors.emplace(name, info).second) wrong_tensor(source, name, "it stands there twice");
   }
-  return weights;
+  return tensors;
+}
+
+/// A tied head that is stored all the same says nothing that the embedding does not.
+void check_tied_head(const io::TensorInfo& head, const io::TensorInfo* embedding,
+                     const std::string& source) {
+  if (embedding == nullptr) return;  // check_weights() says so
+  const bool same_bytes = head.bytes.size() == embedding->bytes.size() &&
+                          (head.bytes.data() == embedding->bytes.data() ||
+                           std::ranges::equal(head.bytes, embedding->bytes));
+  if (head.dtype == embedding->dtype && head.shape == embedding->shape && same_bytes) return;
+  throw Error(ErrorKind::kShape,
+              {.what = "the weights do not fit the model's configuration",
+               .where = source + ", tensor '" + kHead + "'",
+               .why = "it is tied to the embedding, whose type, shape or values differ",
+               .next = "if the head has weights of its own, set tie_embeddings = false "
+                       "(tie_word_embeddings in Hugging Face's layout)"});
 }
 
 }  // namespace
@@ -90,7 +101,7 @@ ModelConfig config_from_json(const io::Json& json, const std::string& file) {
                 {.what = "the configuration does not say what the model is",
                  .where = file,
                  .why = "neither model_type (Hugging Face, Adder), d_model (the Mamba authors) nor "
-                        "dim (Mistral) is there"});
+                        "dim and n_layers (Mistral) are there"});
   }
   if (json.at("model_type") == "adder") return config_from_adder(json, file);
   return config_from_hf(json, file);
@@ -132,23 +143,37 @@ void check_weights(const ModelConfig& config, const Weights& weights, const std:
 }
 
 std::filesystem::path config_file(const std::filesystem::path& folder) {
-  for (const char* name : {"config.json", "params.json"}) {
-    std::error_code code;
-    if (std::filesystem::exists(folder / name, code)) return folder / name;
-  }
-  return folder / "config.json";
+  const std::filesystem::path config = folder / "config.json", params = folder / "params.json";
+  std::error_code code;
+  const bool mistral =
+      !std::filesystem::exists(config, code) && std::filesystem::exists(params, code);
+  return mistral ? params : config;
 }
 
-ModelDirectory ModelDirectory::open(const std::filesystem::path& folder) {
+ModelDirectory ModelDirectory::open(const std::filesystem::path& folder, Bytes bytes) {
   ModelDirectory directory;
   directory.folder_ = folder;
   const std::filesystem::path file = config_file(folder);
   const io::Json json = io::read_json_file(file, kConfigLimits);
   directory.config_ = config_from_json(json, file.string());
-  directory.special_tokens_ = read_special_tokens(folder, json, file.string());
-  const auto stored = std::make_shared<const io::Weights>(io::open_weights(folder));
-  directory.weights_ = borrow(*stored, directory.config_.tie_embeddings, folder.string());
-  directory.storage_ = stored;
+  directory.special_tokens_ =
+      read_special_tokens(folder, json, file.string(), directory.config_.vocab_size);
+  directory.storage_ = std::make_shared<const io::Weights>(io::open_weights(folder));
+  auto stored = by_own_name(*directory.storage_, folder.string());
+  if (const auto head = stored.find(kHead);
+      head != stored.end() && directory.config_.tie_embeddings) {
+    const auto embedding = stored.find(kEmbedding);
+    check_tied_head(*head->second, embedding == stored.end() ? nullptr : embedding->second,
+                    folder.string());
+    stored.erase(head);
+  }
+  for (const auto& [name, info] : stored) {
+    const io::TensorInfo& tensor =
+        bytes == Bytes::kAligned ? directory.storage_->tensor(info->name) : *info;
+    directory.weights_[name] = {const_cast<std::byte*>(tensor.bytes.data()), tensor.dtype,
+                                tensor.shape};
+    directory.stored_names_[name] = info->name;
+  }
   check_weights(directory.config_, directory.weights_, folder.string());
   return directory;
 }

@@ -2,18 +2,17 @@
 #include <memory>
 #include <span>
 
+#include "adder/base/error.h"
 #include "adder/io/torch_file.h"
 #include "adder/io/weights.h"
 #include "adder/model/convert.h"
 #include "adder/model/directory.h"
 #include "adder/model/hf.h"
 #include "adder/model/original.h"
+#include "adder/model/tensor_names.h"
 
 namespace adder::model {
 namespace {
-
-constexpr const char* kEmbedding = "backbone.embeddings.weight";
-constexpr const char* kOriginalEmbedding = "backbone.embedding.weight";
 
 /// The type that a tensor of `spec` is stored as.
 DType stored_dtype(const TensorSpec& spec, const TensorView& tensor, std::optional<DType> dtype) {
@@ -30,7 +29,9 @@ std::vector<io::PendingTensor> pending_weights(const ModelConfig& config, const 
   for (const TensorSpec& spec : tensor_specs(config)) {
     const TensorView& tensor = weights.at(spec.name);
     const DType stored = stored_dtype(spec, tensor, options.dtype);
-    const auto bytes = [room, done, tensor, stored, progress = options.progress] {
+    const auto bytes = [room, done, tensor, stored, name = spec.name, source = options.source,
+                        progress = options.progress] {
+      if (source != nullptr) source->verify(name);
       const int64_t elements = element_count(tensor.shape);
       if (progress) progress(*done);
       *done += elements * size_of(stored);
@@ -40,7 +41,11 @@ std::vector<io::PendingTensor> pending_weights(const ModelConfig& config, const 
       }
       room->clear();
       room->shrink_to_fit();  // the old one goes before the new one comes
-      *room = convert(tensor, stored);
+      try {
+        *room = convert(tensor, stored);
+      } catch (const Error& error) {
+        throw error.within("tensor '" + name + "'");
+      }
       return std::span<const std::byte>(*room);
     };
     tensors.push_back({spec.name, stored, spec.shape, bytes});
@@ -51,11 +56,12 @@ std::vector<io::PendingTensor> pending_weights(const ModelConfig& config, const 
 void save_original(const std::filesystem::path& folder, const ModelConfig& config,
                    std::vector<io::PendingTensor> tensors) {
   std::map<std::string, std::string> aliases;
-  if (config.tie_embeddings) aliases["lm_head.weight"] = kOriginalEmbedding;
+  if (config.tie_embeddings) aliases[kHead] = kOriginalEmbedding;
   for (io::PendingTensor& tensor : tensors) {
     if (tensor.name == kEmbedding) tensor.name = kOriginalEmbedding;
   }
-  io::stream_torch_file(folder / "pytorch_model.bin", tensors, aliases);
+  io::stream_torch_file(folder / io::kTorchFile, tensors, aliases);
+  io::remove_other_weights(folder, io::kTorchFile);
 }
 
 io::Json config_in(SaveLayout layout, const ModelConfig& config) {
@@ -89,10 +95,15 @@ void save_model(const std::filesystem::path& folder, const ModelConfig& config,
   const DType embedding = tensors.front().dtype;
   io::make_directories(folder);
   const bool original = options.layout == SaveLayout::kOriginal;
-  if (original) {
-    save_original(folder, config, std::move(tensors));
-  } else {
-    io::write_weights(folder, std::move(tensors), {{"format", "pt"}});
+  try {
+    if (original) {
+      save_original(folder, config, std::move(tensors));
+    } else {
+      io::write_weights(folder, std::move(tensors), {{"format", "pt"}});
+    }
+  } catch (const Error&) {  // a write of bytes that are gone looks like a fault of the output
+    if (options.source != nullptr) options.source->check_sizes();
+    throw;
   }
   const io::Json special_tokens = special_tokens_to_json(options.special_tokens);
   io::write_json_file(folder / "generation_config.json", special_tokens);

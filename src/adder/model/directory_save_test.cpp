@@ -8,6 +8,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "adder/io/file.h"
 #include "adder/io/safetensors.h"
 #include "adder/io/torch_file.h"
 #include "adder/io/weights.h"
@@ -80,6 +81,41 @@ TEST(SaveModel, EveryLayoutKeepsEveryBit) {
     expect_round_trip(model, SaveLayout::kOriginal);
     expect_round_trip(model, SaveLayout::kAny);
   }
+}
+
+// The folder is read as what was saved last, whatever stood there.
+TEST(SaveModel, WeightsOfAnotherLayoutGo) {
+  const auto model = ModelDirectory::open(kGolden / "original-mamba1");
+  for (const SaveLayout layout : {SaveLayout::kHf, SaveLayout::kAdder, SaveLayout::kOriginal}) {
+    const TemporaryFolder folder;
+    for (const char* old :
+         {"model.safetensors", "model.safetensors.index.json", "consolidated.safetensors",
+          "pytorch_model.bin", "pytorch_model.bin.index.json"}) {
+      folder.file(old, "old");
+    }
+    save_model(folder.path(), model.config(), model.weights(), {.layout = layout});
+    expect_same(ModelDirectory::open(folder.path()).weights(), model.weights());
+    EXPECT_EQ(folder.entries(), 3);  // the weights and two configurations
+  }
+}
+
+TEST(SaveModel, ASourceThatShrinksIsNamed) {
+  const auto golden = ModelDirectory::open(kGolden / "original-mamba1");
+  const TemporaryFolder from, to;
+  save_model(from.path(), golden.config(), golden.weights(), {.layout = SaveLayout::kHf});
+  const auto model = ModelDirectory::open(from.path(), Bytes::kAsStored);
+  const fs::path source = from.path() / "model.safetensors";
+  int written = 0;
+  const auto cut = [&](int64_t) {
+    if (++written == 3) fs::resize_file(source, 100);
+  };
+  const auto save = [&] {
+    save_model(to.path() / "x", model.config(), model.weights(),
+               {.source = &model, .progress = cut});
+  };
+  expect_error(save, ErrorKind::kIo, source.string());
+  expect_error(save, ErrorKind::kIo, "changed while it was read");
+  EXPECT_TRUE(fs::is_empty(to.path() / "x"));
 }
 
 TEST(SaveModel, OriginalNames) {
@@ -178,11 +214,12 @@ bool save_within(int64_t extra_kb, const fs::path& from, const fs::path& to, Sav
   const pid_t child = fork();
   if (child == 0) {
     try {
-      const auto model = ModelDirectory::open(from);
       const auto bytes = static_cast<rlim_t>((data_kb() + extra_kb) * 1024);
       const rlimit limit = {bytes, bytes};
       if (setrlimit(RLIMIT_DATA, &limit) != 0) _exit(2);
-      save_model(to, model.config(), model.weights(), {.dtype = DType::bf16, .layout = layout});
+      const auto model = ModelDirectory::open(from, Bytes::kAsStored);
+      save_model(to, model.config(), model.weights(),
+                 {.dtype = DType::bf16, .layout = layout, .source = &model});
       _exit(0);
     } catch (const std::exception&) {
       _exit(1);
@@ -213,12 +250,23 @@ TEST(SaveModel, OneTensorInMemory) {
   }
   io::write_weights(folder.path(), std::move(tensors));
   io::write_json_file(folder.path() / "config.json", config_to_hf(config));
+  const fs::path to = folder.path() / "to";
   for (const SaveLayout layout : {SaveLayout::kHf, SaveLayout::kOriginal}) {
-    const fs::path to = folder.path() / "to";
     EXPECT_TRUE(save_within(5 * 1024, folder.path(), to, layout));
     EXPECT_FALSE(save_within(3 * 1024, folder.path(), to, layout));  // the limit does bind
     fs::remove_all(to);
   }
+  // No tensor stands at an address of its type: one more byte of header.
+  const fs::path file = folder.path() / "model.safetensors";
+  std::string text = io::read_file(file, int64_t{1} << 30);
+  uint64_t header = 0;
+  std::memcpy(&header, text.data(), sizeof header);
+  text.insert(sizeof header + header, " ");
+  ++header;
+  std::memcpy(text.data(), &header, sizeof header);
+  io::write_file_atomic(file, text);
+  text = {};
+  EXPECT_TRUE(save_within(5 * 1024, folder.path(), to, SaveLayout::kHf));
 }
 
 }  // namespace

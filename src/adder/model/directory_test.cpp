@@ -4,7 +4,9 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "adder/base/error.h"
 #include "adder/base/log.h"
@@ -269,6 +271,24 @@ TEST_F(ModelFolder, StoredAsBf16KeepsTheSmallTensors) {
   EXPECT_TRUE(contains(io::read_file(folder_ / "config.json", 1 << 20), "bfloat16"));
 }
 
+TEST_F(ModelFolder, WeightsTooLargeForF16) {
+  Filled model(small());
+  const std::string name = "backbone.layers.1.mixer.out_proj.weight";
+  model.storage.at(name)[3] = 65519;  // the largest that rounds to a finite one
+  save_model(folder_, model.config, model.weights, {.dtype = DType::f16});
+  for (const float value : {65520.0f, -1e30f}) {
+    model.storage.at(name)[3] = value;
+    const auto error =
+        error_of([&] { save_model(folder_, model.config, model.weights, {.dtype = DType::f16}); },
+                 ErrorKind::kNumeric);
+    EXPECT_TRUE(contains(error, name)) << error;
+    EXPECT_TRUE(contains(error, "use bf16")) << error;
+  }
+  save_model(folder_, model.config, model.weights, {.dtype = DType::bf16});
+  model.storage.at(name)[3] = std::numeric_limits<float>::infinity();  // it was so before
+  save_model(folder_, model.config, model.weights, {.dtype = DType::f16});
+}
+
 TEST_F(ModelFolder, OldEmbeddingNameAndStoredTiedHead) {
   Filled model(small());
   save_model(folder_, model.config, model.weights);
@@ -282,6 +302,20 @@ TEST_F(ModelFolder, OldEmbeddingNameAndStoredTiedHead) {
   }
   io::write_safetensors(folder_ / "model.safetensors", tensors);
   EXPECT_EQ(ModelDirectory::open(folder_).weights().size(), model.weights.size());
+  const auto refusal = [&](const io::TensorInfo& head) {
+    std::ranges::find(tensors, std::string("lm_head.weight"), &io::TensorInfo::name)[0] = head;
+    io::write_safetensors(folder_ / "model.safetensors", tensors);
+    return error_of([&] { ModelDirectory::open(folder_); }, ErrorKind::kShape);
+  };
+  const Shape shape = model.weights.at("backbone.embeddings.weight").shape;
+  std::vector<float> other = model.storage.at("backbone.embeddings.weight");
+  const auto bytes = std::as_bytes(std::span(other));
+  EXPECT_EQ(refusal({"lm_head.weight", DType::f32, shape, bytes}), "no error");
+  EXPECT_TRUE(contains(refusal({"lm_head.weight", DType::i32, shape, bytes}), "tie_embeddings"));
+  EXPECT_TRUE(contains(refusal({"lm_head.weight", DType::f32, {shape[1], shape[0]}, bytes}),
+                       "tie_embeddings = false"));
+  other.back() += 1;
+  EXPECT_TRUE(contains(refusal({"lm_head.weight", DType::f32, shape, bytes}), "lm_head.weight"));
 }
 
 TEST_F(ModelFolder, WeightsThatDoNotFit) {
@@ -328,7 +362,8 @@ TEST_F(ModelFolder, SpecialTokensAreAlwaysWritten) {
 TEST_F(ModelFolder, SpecialTokensOfTheGenerationConfigComeFirst) {
   const auto read = [&](const char* generation, const char* config) {
     io::write_file_atomic(folder_ / "generation_config.json", std::string_view(generation));
-    return read_special_tokens(folder_, io::parse_json(config, "config.json"), "config.json").eos;
+    return read_special_tokens(folder_, io::parse_json(config, "config.json"), "config.json", 9)
+        .eos;
   };
   using Ids = std::vector<int32_t>;
   EXPECT_EQ(read(R"({"eos_token_id": 7})", R"({"eos_token_id": 2})"), Ids{7});
@@ -338,6 +373,19 @@ TEST_F(ModelFolder, SpecialTokensOfTheGenerationConfigComeFirst) {
   const auto error =
       error_of([&] { read(R"({"eos_token_id": "</s>"})", "{}"); }, ErrorKind::kConfig);
   EXPECT_TRUE(contains(error, "generation_config.json: eos_token_id")) << error;
+  EXPECT_EQ(read("{}", R"({"eos_token_id": 8})"), Ids{8});
+  const auto outside =
+      error_of([&] { read(R"({"eos_token_id": [7, 9]})", "{}"); }, ErrorKind::kConfig);
+  EXPECT_TRUE(contains(outside, "generation_config.json: eos_token_id[1]")) << outside;
+}
+
+// mamba2's own default is 2.
+TEST_F(ModelFolder, DefaultTokensOutsideTheVocabularyAreNone) {
+  const auto eos = [&](int64_t vocab_size) {
+    return read_special_tokens(folder_, {{"model_type", "mamba2"}}, "config.json", vocab_size).eos;
+  };
+  EXPECT_EQ(eos(3), std::vector<int32_t>{2});
+  EXPECT_TRUE(eos(2).empty());
 }
 
 TEST_F(ModelFolder, PythonsInfinityIsRead) {

@@ -27,9 +27,9 @@ void fields(ConfigFields& f, ModelConfig& config) {
 }
 
 /// intermediate_size holds where it is given: FalconMamba's own says expand = 16 and means 2.
-int64_t read_expand(const io::JsonView& root, int64_t d_model) {
+int64_t read_widening(const io::JsonView& root, int64_t d_model) {
   const auto inner = root.find("intermediate_size");
-  if (!inner) return root.has("expand") ? root.at("expand").as_integer(1, 1024) : 2;
+  if (!inner) return read_expand(root);
   const int64_t width = inner->as_positive();
   if (width % d_model != 0) {
     unsupported_field(*inner, "it must be a multiple of hidden_size = " + std::to_string(d_model));
@@ -44,7 +44,7 @@ ModelConfig read(const io::JsonView& root) {
   FieldReader reader(root);
   fields(reader, config);
   Mamba1Spec& mixer = mixer_of(config);
-  mixer.expand = read_expand(root, config.d_model);
+  mixer.expand = read_widening(root, config.d_model);
   if (mixer.dt_init != "constant") mixer.dt_init = "random";  // a start like any other
   return config;
 }

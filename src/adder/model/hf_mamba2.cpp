@@ -21,7 +21,7 @@ void fields(ConfigFields& f, ModelConfig& config) {
   f.size("head_dim", mixer.head_dim);
   f.size("state_size", mixer.d_state, 128);
   f.size("n_groups", mixer.n_groups, 8);
-  f.size("expand", mixer.expand, 2, 1024);
+  f.expand(mixer.expand);
   f.size("conv_kernel", mixer.d_conv, 4);
   f.size("chunk_size", mixer.chunk_size, 256);
   f.flag("use_bias", mixer.bias, false);

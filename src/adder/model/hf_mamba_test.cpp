@@ -113,6 +113,9 @@ TEST(HfMamba, Malformed) {
       {R"({"time_step_rank": 9223372036854775807})", "mamba1.dt_rank"},
       {R"({"intermediate_size": 0})", "config.json: intermediate_size"},
       {R"({"intermediate_size": null, "expand": 1e9})", "config.json: expand"},
+      {R"({"intermediate_size": null, "expand": 2.5})", "config.json: expand"},
+      {R"({"intermediate_size": null, "expand": 0.0})", "config.json: expand"},
+      {R"({"intermediate_size": null, "expand": "2"})", "config.json: expand"},
       {R"({"intermediate_size": null, "expand": 9223372036854775807})", "config.json: expand"},
       {R"({"layer_norm_epsilon": "NaN"})", "config.json: layer_norm_epsilon"},
       {R"({"layer_norm_epsilon": Infinity})", "config.json: layer_norm_epsilon"},
@@ -122,6 +125,8 @@ TEST(HfMamba, Malformed) {
       {R"({"rms_norm": 1})", "config.json: rms_norm"},
       {R"({"tie_word_embeddings": 1})", "config.json: tie_word_embeddings"}};
   const io::Json good = config_to_hf(small());
+  const auto three = read(patched(good, R"({"intermediate_size": null, "expand": 3.0})"));
+  EXPECT_EQ(mixer(three).expand, 3);
   for (const auto& [patch, part] : cases) {
     expect_error([&] { read(patched(good, patch)); }, ErrorKind::kConfig, part);
     expect_error([&] { read(patched(good, patch)); }, ErrorKind::kConfig, "config.json");
@@ -145,7 +150,7 @@ TEST(HfMamba, Malformed) {
 TEST(HfMamba, SpecialTokensOfTheClass) {
   const io::testing::TemporaryFolder folder;
   const auto tokens = [&](const char* config) {
-    return read_special_tokens(folder.path(), io::parse_json(config, ""), "config.json");
+    return read_special_tokens(folder.path(), io::parse_json(config, ""), "config.json", 9);
   };
   EXPECT_EQ(tokens(R"({"model_type": "mamba"})"), (SpecialTokens{0, 0, {0}}));
   EXPECT_EQ(tokens(R"({"model_type": "falcon_mamba"})"), (SpecialTokens{0, 0, {0}}));

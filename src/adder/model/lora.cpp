@@ -47,6 +47,14 @@ void LoraOptions::check() const {
   if (given() && targets.empty()) {
     fail_option("train.lora.targets", "", "no linear is named; all: every one");
   }
+  if (given()) return;
+  constexpr const char* kNoRank = "it means nothing without adapters: give train.lora.rank too";
+  const LoraOptions unsaid;
+  if (alpha != unsaid.alpha) {
+    double value = alpha;  // an OptionRef is no view of what is const
+    fail_option("train.lora.alpha", to_text(OptionRef(&value)), kNoRank);
+  }
+  if (targets != unsaid.targets) fail_option("train.lora.targets", join_list(targets), kNoRank);
 }
 
 std::vector<std::string> linear_names(const ModelConfig& config) {
@@ -74,6 +82,11 @@ std::vector<std::string> lora_linears(const ModelConfig& config, const LoraOptio
 }
 
 std::vector<TensorSpec> lora_specs(const ModelConfig& config, const LoraOptions& lora) {
+  if (lora.rank > config.d_model) {
+    fail_option("train.lora.rank", std::to_string(lora.rank),
+                "adapters wider than the model (d_model = " + std::to_string(config.d_model) +
+                    ") save nothing");
+  }
   const std::vector<std::string> chosen = lora_linears(config, lora);
   const std::set<std::string> names(chosen.begin(), chosen.end());
   std::vector<TensorSpec> specs;

@@ -24,7 +24,7 @@ struct LoraOptions {
   bool given() const { return rank > 0; }
   double scale() const { return alpha / static_cast<double>(rank); }
   void describe(OptionVisitor& v);
-  /// Throws kConfig; keys begin with "train.lora.".
+  /// Throws kConfig, also for alpha or targets without a rank; keys begin with "train.lora.".
   void check() const;
 };
 
@@ -37,7 +37,7 @@ std::vector<std::string> linear_names(const ModelConfig& config);
 std::vector<std::string> lora_linears(const ModelConfig& config, const LoraOptions& lora);
 
 /// The adapters' tensors: NAME.lora_A.weight, uniform in +-1/sqrt(in), and NAME.lora_B.weight,
-/// zero.
+/// zero. Throws kConfig where the rank is above a linear's own, naming it.
 std::vector<TensorSpec> lora_specs(const ModelConfig& config, const LoraOptions& lora);
 
 }  // namespace adder::model

@@ -77,6 +77,18 @@ TEST(Lora, TensorsOfTheAdapters) {
   for (const float value : values) EXPECT_EQ(value, 0);
 }
 
+TEST(Lora, AnAdapterWiderThanTheModelIsRefused) {
+  const auto config = with_options({"mamba2.head_dim=8"});  // d_model is 16
+  EXPECT_NO_THROW(lora_specs(config, {.rank = 16, .targets = {"out_proj"}}));
+  try {
+    lora_specs(config, {.rank = 17, .targets = {"out_proj"}});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kConfig);
+    EXPECT_NE(std::string(error.what()).find("d_model = 16"), std::string::npos) << error.what();
+  }
+}
+
 TEST(Lora, OptionsOutOfRange) {
   LoraOptions options;
   EXPECT_NO_THROW(options.check());
@@ -86,6 +98,8 @@ TEST(Lora, OptionsOutOfRange) {
   options.targets.clear();
   EXPECT_THROW(options.check(), Error);
   EXPECT_THROW(LoraOptions{.rank = -1}.check(), Error);
+  EXPECT_THROW(LoraOptions{.alpha = 8}.check(), Error);
+  EXPECT_THROW(LoraOptions{.targets = {"all"}}.check(), Error);
   EXPECT_THROW((LoraOptions{.rank = 4, .alpha = 0}).check(), Error);
 }
 

@@ -27,6 +27,7 @@ ModelConfig read(const io::JsonView& root) {
   f.flag("residual_in_fp32", config.residual_in_fp32, true);
   f.flag("tie_embeddings", config.tie_embeddings, false);
   f.fixed("model_type", "mamba");
+  reader.refuse_unknown({"fused_add_norm", "bos_token_id", "eos_token_id", "pad_token_id"});
   config.vocab_size = padded_vocab(vocab_size, multiple);
   config.norm_eps = kOriginalEps;
   return config;
@@ -35,7 +36,8 @@ ModelConfig read(const io::JsonView& root) {
 }  // namespace
 
 bool is_mistral(const io::Json& json) {
-  return json.is_object() && json.contains("dim");
+  return json.is_object() && json.contains("dim") && json.contains("n_layers") &&
+         !json.contains("hidden_size");
 }
 
 ModelConfig config_from_mistral(const io::Json& json, const std::string& file) {

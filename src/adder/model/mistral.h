@@ -9,7 +9,7 @@
 
 namespace adder::model {
 
-/// Is this a params.json? It has "dim".
+/// Is this a params.json? It has dim and n_layers, not Hugging Face's hidden_size.
 bool is_mistral(const io::Json& json);
 
 /// Throws kConfig for a missing or wrong value, kUnsupported for a computation that Adder does not

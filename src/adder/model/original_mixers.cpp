@@ -12,7 +12,7 @@ constexpr int64_t kMlpMultiple = 256;  // the attention's mlp_dim is rounded up 
 void fields(ConfigFields& f, Mamba1Spec& mixer) {
   f.size("d_state", mixer.d_state, 16);
   f.size("d_conv", mixer.d_conv, 4);
-  f.size("expand", mixer.expand, 2, 1024);
+  f.expand(mixer.expand);
   f.size_or_none("dt_rank", mixer.dt_rank);
   f.number("dt_min", mixer.dt_min, 1e-3);
   f.number("dt_max", mixer.dt_max, 0.1);
@@ -27,7 +27,7 @@ void fields(ConfigFields& f, Mamba2Spec& mixer, bool& norm, bool& norm_before_ga
   f.size("d_state", mixer.d_state, 128);
   f.size("d_conv", mixer.d_conv, 4);
   f.number_or_none("conv_init", mixer.conv_init);
-  f.size("expand", mixer.expand, 2, 1024);
+  f.expand(mixer.expand);
   f.size("headdim", mixer.head_dim, 64);
   f.size_or_none("d_ssm", mixer.d_ssm);
   f.size("ngroups", mixer.n_groups, 1);

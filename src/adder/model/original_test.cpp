@@ -6,6 +6,7 @@
 #include "adder/model/directory.h"
 #include "adder/model/mamba1_spec.h"
 #include "adder/model/mamba2_spec.h"
+#include "adder/model/mistral.h"
 #include "adder/model/softmax_spec.h"
 #include "adder/model/test_support.h"
 
@@ -237,7 +238,7 @@ TEST(Original, SpecialTokens) {
   EXPECT_EQ(tokens(R"({"d_model": 64, "n_layer": 3})"), (SpecialTokens{0, 0, {0}}));
   EXPECT_EQ(tokens(R"({"d_model": 64, "vocab_size": 50277})"), (SpecialTokens{0, 0, {0}}));
   EXPECT_EQ(tokens(R"({"d_model": 64, "vocab_size": 100})"), SpecialTokens{});
-  EXPECT_EQ(tokens(R"({"dim": 64})"), (SpecialTokens{1, std::nullopt, {2}}));
+  EXPECT_EQ(tokens(R"({"dim": 64, "n_layers": 3})"), (SpecialTokens{1, std::nullopt, {2}}));
 }
 
 TEST(Mistral, Codestral) {
@@ -257,11 +258,15 @@ TEST(Mistral, Codestral) {
       {R"({"n_layers": null})", "params.json: n_layers"},
       {R"({"n_groups": null})", "params.json: n_groups"},
       {R"({"n_groups": 7})", "mamba2.n_groups"},
+      {R"({"d_state": 32})", "there is no field 'd_state'"},
       {R"({"vocab_size": 0})", "params.json: vocab_size"}};
   for (const auto& [patch, part] : cases) {
     const auto attempt = [&] { config_from_json(patched(params, patch), "params.json"); };
     expect_error(attempt, ErrorKind::kConfig, part);
   }
+  EXPECT_TRUE(is_mistral(params));
+  EXPECT_FALSE(is_mistral(patched(params, R"({"hidden_size": 4096})")));  // of Hugging Face
+  EXPECT_FALSE(is_mistral(io::parse_json(R"({"dim": 4096})", "")));
   for (const char* patch : {R"({"rms_norm": false})", R"({"model_type": "transformer"})"}) {
     const auto attempt = [&] { config_from_json(patched(params, patch), "params.json"); };
     expect_error(attempt, ErrorKind::kUnsupported, "params.json");

@@ -21,9 +21,10 @@ struct SpecialTokens {
 /// bos_token_id, eos_token_id (a number or a list) and pad_token_id of generation_config.json in
 /// `folder`, each one that is missing there from `config` (the folder's config.json or params.json,
 /// named `file`), and what is missing there too from default_special_tokens(). null and negative
-/// ids mean that there is none. Throws kConfig for a value of another type, naming file and key.
+/// ids mean that there is none, a default outside the vocabulary too. Throws kConfig for a value of
+/// another type and for an id that is not below `vocab_size`, naming file and key.
 SpecialTokens read_special_tokens(const std::filesystem::path& folder, const io::Json& config,
-                                  const std::string& file);
+                                  const std::string& file, int64_t vocab_size);
 
 /// What a model has whose `config` does not say: with a model_type of Hugging Face that class's
 /// defaults; the Mamba authors' models over GPT-NeoX's vocabulary its <|endoftext|> (0), Mistral's

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <map>
 #include <string>
 
 #include "adder/io/json.h"
@@ -22,6 +23,14 @@ inline std::string options_of(ModelConfig config) {
     text += entry.key + "=" + to_text(entry.value) + "\n";
   }
   return text;
+}
+
+inline std::map<std::string, TensorSpec> tensors_by_name(const std::vector<TensorSpec>& tensors) {
+  std::map<std::string, TensorSpec> by_name;
+  for (const TensorSpec& tensor : tensors) {
+    EXPECT_TRUE(by_name.emplace(tensor.name, tensor).second) << tensor.name << " twice";
+  }
+  return by_name;
 }
 
 /// Sets options by their keys: {{"mamba1.d_state", "8"}}.

@@ -37,7 +37,7 @@ model::ModelConfig config_of(const std::vector<std::string>& options) {
 /// Every kind of mixer and MLP, biases included.
 const std::vector<std::vector<std::string>> kKinds = {
     {"mamba2.bias=true"},
-    {"layers=mamba1", "mlp.kind=gelu", "mlp.bias=true"},
+    {"layers=mamba1", "mamba1.dt_rank=4", "mlp.kind=gelu", "mlp.bias=true"},
     {"layers=softmax,mamba2", "softmax.n_heads=4", "softmax.qkv_bias=true", "mlp.kind=swiglu"}};
 
 Tensor token_rows(int64_t batch, int64_t length) {

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <unordered_set>
+#include <utility>
 
 #include "adder/base/error.h"
+#include "adder/text/hf_json.h"
 #include "adder/text/unicode.h"
 #include "adder/text/utf8.h"
 
@@ -58,6 +60,7 @@ std::vector<AddedToken> read_added_tokens(const io::JsonView& root) {
   if (!added) return tokens;
   std::unordered_set<std::string> contents;
   std::unordered_set<int32_t> ids;
+  bool ended = false;
   for (const io::JsonView& entry : added->items()) {
     AddedToken token;
     token.id = static_cast<int32_t>(entry.at("id").as_integer(0, INT32_MAX));
@@ -76,6 +79,10 @@ std::vector<AddedToken> read_added_tokens(const io::JsonView& root) {
     token.single_word = entry.boolean("single_word", false);
     token.lstrip = entry.boolean("lstrip", false);
     token.rstrip = entry.boolean("rstrip", false);
+    token.ends_text = entry.boolean(kEosRole, false);
+    if (token.ends_text && std::exchange(ended, true)) {
+      entry.at(kEosRole).fail("one token that ends a text");
+    }
     tokens.push_back(std::move(token));
   }
   return tokens;
@@ -126,7 +133,8 @@ const AddedToken* AddedTokenFinder::match(std::string_view text, size_t at) cons
   return found < 0 ? nullptr : tokens_[static_cast<size_t>(found)];
 }
 
-void AddedTokenFinder::split(std::string_view text, bool skip_special, const Visit& visit) const {
+void AddedTokenFinder::split(std::string_view text, const IsPlain& is_plain,
+                             const Visit& visit) const {
   size_t done = 0;
   for (size_t at = 0; !empty() && at < text.size();) {
     const AddedToken* token = match(text, at);
@@ -136,7 +144,7 @@ void AddedTokenFinder::split(std::string_view text, bool skip_special, const Vis
     }
     size_t begin = at, end = at + token->content.size();
     at = end;
-    if (skip_special && token->special) continue;
+    if (is_plain(*token)) continue;
     if (token->single_word &&
         (ends_with_word(text.substr(0, begin)) || begins_with_word(text.substr(end)))) {
       continue;

@@ -21,6 +21,7 @@ struct AddedToken {
   bool single_word = false;  // not beside a letter, digit or mark
   bool lstrip = false;       // takes the white space before it
   bool rstrip = false;       // and after it
+  bool ends_text = false;    // kEosRole: at most one
 };
 
 /// Throws kFormat for malformed entries and for texts or ids that stand twice.
@@ -33,10 +34,11 @@ class AddedTokenFinder {
   AddedTokenFinder() = default;
   explicit AddedTokenFinder(std::vector<const AddedToken*> tokens);
 
-  /// Calls visit(piece, id) for the pieces of `text` in order: id is empty for plain text. With
-  /// `skip_special` special tokens are plain text.
+  /// Calls visit(piece, id) for the pieces of `text` in order: id is empty for plain text. Tokens
+  /// of which `is_plain` says so are plain text.
   using Visit = std::function<void(std::string_view piece, std::optional<int32_t> id)>;
-  void split(std::string_view text, bool skip_special, const Visit& visit) const;
+  using IsPlain = std::function<bool(const AddedToken& token)>;
+  void split(std::string_view text, const IsPlain& is_plain, const Visit& visit) const;
 
   bool empty() const { return tokens_.empty(); }
 

@@ -1,10 +1,13 @@
 #include "adder/text/bpe_model.h"
 
+#define XXH_INLINE_ALL
 #include <fmt/format.h>
+#include <xxhash.h>
 
 #include <algorithm>
 #include <bit>
 #include <queue>
+#include <random>
 
 #include "adder/base/error.h"
 #include "adder/text/byte_level.h"
@@ -21,21 +24,10 @@ uint64_t pair_of(int32_t left, int32_t right) {
   return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
 }
 
+// Seeded, so that no file can put its merges into one place.
 size_t slot_of(uint64_t pair) {
-  return static_cast<size_t>((pair * 0x9E3779B97F4A7C15u) >> 20);
-}
-
-/// The bytes that a token's characters stand for, if all are of the byte-level alphabet.
-std::optional<std::string> bytes_of(const std::string& token) {
-  std::string bytes;
-  bool all = true;
-  for_each_code_point(token, [&](char32_t value, size_t) {
-    const auto byte = byte_level_byte(value);
-    all = all && byte;
-    if (byte) bytes.push_back(static_cast<char>(*byte));
-  });
-  if (!all) return std::nullopt;
-  return bytes;
+  static const uint64_t seed = uint64_t{std::random_device()()} << 32 | std::random_device()();
+  return static_cast<size_t>(XXH3_64bits_withSeed(&pair, sizeof pair, seed));
 }
 
 /// The two texts of a merge: "a b", or ["a", "b"].
@@ -99,7 +91,7 @@ void BpeModel::read_vocabulary(const io::JsonView& model) {
     if (at >= tokens_.size()) tokens_.resize(at + 1);
     tokens_[at] = token;
     if (byte_level_ && ignore_merges_) {
-      if (auto bytes = bytes_of(token)) words_.emplace(std::move(*bytes), id);
+      if (auto bytes = byte_level_bytes(token)) words_.emplace(std::move(*bytes), id);
     }
     ids_.emplace(std::move(token), id);
   }

@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "adder/base/error.h"
 #include "adder/text/hf_json.h"
 #include "adder/text/post_processor.h"
+#include "adder/text/unicode.h"
 #include "adder/text/utf8.h"
 #include "adder/text/word_cache.h"
 
@@ -19,18 +21,17 @@ constexpr std::string_view kMark = "\xE2\x96\x81";  // U+2581, which stands for 
 constexpr const char* kEosNames[] = {"<|endoftext|>", "<|end_of_text|>", "</s>",
                                      "<eos>",         "<|eot_id|>",      "<|im_end|>"};
 
-bool is_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+/// The letter that ends at `at` > 0, if one does.
+std::optional<char32_t> letter_before(std::string_view text, size_t at) {
+  const Utf8Step last = read_utf8(text, code_point_boundary(text, at - 1));
+  if (!last.valid || class_of(last.value) != CharClass::kLetter) return std::nullopt;
+  return last.value;
 }
 
-bool is_cut(std::string_view text, size_t at, bool before_newline) {
-  return is_letter(text[at - 1]) && (text[at] == ' ' || (before_newline && text[at] == '\n'));
-}
-
-/// Some place inside `content` is one where a text might be cut.
-bool holds_cut(std::string_view content) {
-  for (size_t at = 1; at < content.size(); ++at) {
-    if (is_cut(content, at, true)) return true;
+/// Full stops and commas of Chinese and Japanese, which puts no spaces between words.
+bool begins_with_stop(std::string_view text) {
+  for (const std::string_view stop : {"\u3002", "\u3001", "\uFF0C"}) {
+    if (text.starts_with(stop)) return true;
   }
   return false;
 }
@@ -69,7 +70,7 @@ BpeTokenizer::BpeTokenizer(const io::JsonView& root, std::string source)
   make_texts();
   read_special_ids(root);
   cut_words_before_mark_ = !pre_tokenizer_.byte_level() && model_->cuts_before(kMark);
-  can_be_cut_ = text_can_be_cut();
+  cuts_ = find_cuts();
 }
 
 BpeTokenizer::~BpeTokenizer() = default;
@@ -107,11 +108,8 @@ void BpeTokenizer::read_special_ids(const io::JsonView& root) {
     eos_ = found->id;
     break;
   }
-  if (const auto added = root.find("added_tokens")) {
-    for (const io::JsonView& token : added->items()) {
-      if (token.boolean(kEosRole, false)) set_eos(token.at("content").as_string());
-    }
-  }
+  const auto ending = std::ranges::find(added_, true, &AddedToken::ends_text);
+  if (ending != added_.end()) eos_ = ending->id;
   if (const auto part = root.find("post_processor")) bos_ = read_bos(*part, vocab_size());
 }
 
@@ -127,41 +125,60 @@ std::optional<int32_t> BpeTokenizer::id_of(std::string_view token) const {
   return model_->id_of(token);
 }
 
-std::vector<int32_t> BpeTokenizer::encode(std::string_view text) const {
-  return encode(text, Specials::kAsText);
+bool BpeTokenizer::is_added(int32_t id) const {
+  return std::ranges::find(added_, id, &AddedToken::id) != added_.end();
 }
 
-std::vector<int32_t> BpeTokenizer::encode(std::string_view text, Specials specials) const {
+std::vector<int32_t> BpeTokenizer::encode(std::string_view text) const {
+  return encode(text, EncodeOptions());
+}
+
+AddedTokenFinder::IsPlain BpeTokenizer::plain_tokens(const EncodeOptions& options) const {
+  std::unordered_set<int32_t> named;
+  for (const AddedToken& token : added_) {
+    const auto holds = [&](const std::string& text) {
+      return !token.content.empty() && text.find(token.content) != text.npos;
+    };
+    if (std::ranges::any_of(options.plain_in, holds)) named.insert(token.id);
+  }
+  const bool as_text = options.specials == Specials::kAsText;
+  return [as_text, named = std::move(named)](const AddedToken& token) {
+    return (as_text && token.special) || named.contains(token.id);
+  };
+}
+
+std::vector<int32_t> BpeTokenizer::encode(std::string_view text,
+                                          const EncodeOptions& options) const {
   if (const size_t valid = valid_utf8_prefix(text); valid < text.size()) {
     throw_ill_formed(text, valid);
   }
   std::vector<int32_t> ids;
   ids.reserve(text.size() / 4 + 8);
   auto scratch = take_scratch();
-  in_text_.split(text, specials == Specials::kAsText,
-                 [&](std::string_view piece, std::optional<int32_t> id) {
-                   if (id) {
-                     ids.push_back(*id);
-                   } else {
-                     encode_plain(piece, piece.data() == text.data(), specials, *scratch, ids);
-                   }
-                 });
+  const auto is_plain = plain_tokens(options);
+  in_text_.split(text, is_plain, [&](std::string_view piece, std::optional<int32_t> id) {
+    if (id) return ids.push_back(*id);
+    const bool first = piece.data() == text.data();
+    encode_plain(piece, first ? options.before : Before::kToken, is_plain, *scratch, ids);
+  });
   give_scratch(std::move(scratch));
   return ids;
 }
 
-void BpeTokenizer::encode_plain(std::string_view text, bool at_start, Specials specials,
-                                Scratch& scratch, std::vector<int32_t>& ids) const {
-  const std::string_view normalized = normalizer_.apply(text, scratch.normalized);
+void BpeTokenizer::encode_plain(std::string_view text, Before before,
+                                const AddedTokenFinder::IsPlain& is_plain, Scratch& scratch,
+                                std::vector<int32_t>& ids) const {
+  const std::string_view normalized =
+      normalizer_.apply(text, scratch.normalized, before == Before::kText);
   const PreTokenizer::Visit visit = [&](std::string_view word) {
     if (cut_words_before_mark_) return encode_marked(word, scratch, ids);
     encode_word(word, scratch, ids);
   };
-  in_normalized_.split(normalized, specials == Specials::kAsText,
+  in_normalized_.split(normalized, is_plain,
                        [&](std::string_view piece, std::optional<int32_t> id) {
                          if (id) return ids.push_back(*id);
-                         const bool first = at_start && piece.data() == normalized.data();
-                         pre_tokenizer_.split(piece, first, visit);
+                         const bool first = piece.data() == normalized.data();
+                         pre_tokenizer_.split(piece, first ? before : Before::kToken, visit);
                        });
 }
 
@@ -224,32 +241,53 @@ std::string BpeTokenizer::decode(std::span<const int32_t> ids) const {
   return text.substr(begin);
 }
 
-// Between an ASCII letter and a space, the word before ends and the word after begins whatever
-// stands farther away, if the pattern is a known one, nothing is normalised across, and no added
-// token lies across or looks across.
-bool BpeTokenizer::text_can_be_cut() const {
-  if (!pre_tokenizer_.cuts_before_space() || !normalizer_.keeps_ascii()) return false;
+// Between a letter and a space the word before ends and the word after begins whatever stands
+// farther away, if the pattern is a known one or each space becomes a mark that no merge reaches
+// over, and no added token lies across or looks across.
+BpeTokenizer::Cuts BpeTokenizer::find_cuts() const {
+  Cuts cuts = Cuts::kNever;
+  if (pre_tokenizer_.cuts_before_space() && normalizer_.keeps_ascii()) cuts = Cuts::kKnownPattern;
+  const bool marks = pre_tokenizer_.empty()
+                         ? normalizer_.only_marks_spaces(kMark)
+                         : normalizer_.empty() && pre_tokenizer_.only_marks_spaces(kMark);
+  if (marks && cut_words_before_mark_) cuts = Cuts::kMarks;
   for (const auto* tokens : {&added_, &added_normalized_}) {
     for (const AddedToken& token : *tokens) {
-      if (token.content.empty()) continue;
-      const char first = token.content.front(), last = token.content.back();
-      if (holds_cut(token.content) || (token.rstrip && is_letter(last)) ||
-          (token.single_word && (first == ' ' || first == '\n'))) {
-        return false;
+      const std::string& content = token.content;
+      if (content.empty()) continue;
+      const bool ends_so = letter_before(content, content.size()).has_value();
+      const bool begins_so = is_cut("a" + content, 1, cuts);
+      // What follows a token may get a space of its own, so a cut must not stand after one.
+      if ((ends_so && (token.rstrip || cuts == Cuts::kMarks)) || (token.single_word && begins_so)) {
+        return Cuts::kNever;
+      }
+      for (size_t at = 1; at < content.size(); ++at) {
+        if (is_cut(content, at, cuts)) return Cuts::kNever;
       }
     }
   }
-  return true;
+  return cuts;
+}
+
+bool BpeTokenizer::is_cut(std::string_view text, size_t at, Cuts cuts) const {
+  const char next = text[at];
+  const bool space = next == ' ';
+  const bool other = cuts == Cuts::kKnownPattern && !pre_tokenizer_.adds_space() &&
+                     (next == '\n' || begins_with_stop(text.substr(at)));
+  if (!space && !other) return false;
+  const auto letter = letter_before(text, at);
+  // A few letters become a letter and a mark, which newlines join.
+  return letter && (*letter < 0x80 || normalizer_.empty() || cuts == Cuts::kMarks ||
+                    is_inert_in_nfc(*letter));
 }
 
 size_t BpeTokenizer::cut_at(std::string_view text, size_t limit) const {
-  if (!can_be_cut_ || limit >= text.size()) return text.size();
-  const bool newlines = !pre_tokenizer_.adds_space();
+  if (cuts_ == Cuts::kNever || limit >= text.size()) return text.size();
   for (size_t at = limit; at > 0; --at) {
-    if (is_cut(text, at, newlines)) return at;
+    if (is_cut(text, at, cuts_)) return at;
   }
   for (size_t at = limit + 1; at < text.size(); ++at) {
-    if (is_cut(text, at, newlines)) return at;
+    if (is_cut(text, at, cuts_)) return at;
   }
   return text.size();
 }

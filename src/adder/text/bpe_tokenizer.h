@@ -29,7 +29,8 @@ class BpeTokenizer final : public Tokenizer {
   std::optional<int32_t> bos_id() const override { return bos_; }
   std::optional<int32_t> id_of(std::string_view token) const override;
   std::vector<int32_t> encode(std::string_view text) const override;
-  std::vector<int32_t> encode(std::string_view text, Specials specials) const override;
+  std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options) const override;
+  bool is_added(int32_t id) const override;
   std::string token_bytes(int32_t id) const override;
   /// The joined bytes, less what the file's decoder strips from a text's start.
   std::string decode(std::span<const int32_t> ids) const override;
@@ -45,14 +46,19 @@ class BpeTokenizer final : public Tokenizer {
  private:
   /// What one call of encode() works with.
   struct Scratch;
+  /// Where a text may be cut: nowhere, where the words of a known pattern end, or before the marks
+  /// that stand for spaces.
+  enum class Cuts { kNever, kKnownPattern, kMarks };
 
   void read_special_ids(const io::JsonView& root);
   void make_texts();
-  bool text_can_be_cut() const;
+  Cuts find_cuts() const;
+  bool is_cut(std::string_view text, size_t at, Cuts cuts) const;
   std::unique_ptr<Scratch> take_scratch() const;
   void give_scratch(std::unique_ptr<Scratch> scratch) const;
-  void encode_plain(std::string_view text, bool at_start, Specials specials, Scratch& scratch,
-                    std::vector<int32_t>& ids) const;
+  AddedTokenFinder::IsPlain plain_tokens(const EncodeOptions& options) const;
+  void encode_plain(std::string_view text, Before before, const AddedTokenFinder::IsPlain& is_plain,
+                    Scratch& scratch, std::vector<int32_t>& ids) const;
   void encode_word(std::string_view word, Scratch& scratch, std::vector<int32_t>& ids) const;
   void encode_marked(std::string_view word, Scratch& scratch, std::vector<int32_t>& ids) const;
 
@@ -67,7 +73,7 @@ class BpeTokenizer final : public Tokenizer {
   AddedTokenFinder in_text_, in_normalized_;
   std::optional<int32_t> eos_, bos_;
   bool cut_words_before_mark_ = false;  // Llama 2: see BpeModel::cuts_before
-  bool can_be_cut_ = false;
+  Cuts cuts_ = Cuts::kNever;
   std::string bytes_;              // of all tokens
   std::vector<uint64_t> offsets_;  // of each token in bytes_, and the end
 

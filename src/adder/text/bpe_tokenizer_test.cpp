@@ -7,27 +7,16 @@
 #include <functional>
 #include <thread>
 
-#include "adder/base/error.h"
 #include "adder/base/rng.h"
 #include "adder/io/file.h"
 #include "adder/text/sentencepiece.h"
+#include "adder/text/test_support.h"
 #include "adder/text/utf8.h"
 
 namespace adder::text {
 namespace {
 
 namespace fs = std::filesystem;
-
-const fs::path kGolden = fs::path(ADDER_SOURCE_DIR) / "tests/golden/tokenizers";
-
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 std::string random_characters(uint64_t seed, int64_t count) {
   Rng rng(seed);
@@ -117,7 +106,8 @@ TEST(BpeTokenizer, PlacesToCutChangeNoIds) {
     for (std::string_view rest = text; !rest.empty();) {
       const size_t size = tokenizer.cut_at(rest, 1 + rng.below(rng.below(2) == 0 ? 20 : 5000));
       ASSERT_GT(size, 0u);
-      const auto piece = tokenizer.encode(rest.substr(0, size));
+      const Before before = rest.size() == text.size() ? Before::kNothing : Before::kText;
+      const auto piece = tokenizer.encode(rest.substr(0, size), EncodeOptions{.before = before});
       ids.insert(ids.end(), piece.begin(), piece.end());
       rest.remove_prefix(size);
     }
@@ -135,7 +125,15 @@ TEST(BpeTokenizer, PlacesToCutChangeNoIds) {
   file["added_tokens"].push_back({{"id", *llama3->id_of("Van Helsing")}, {"content", "@@@"}});
   const auto cuts = parse_tokenizer(file.dump(), "cuts");
   EXPECT_EQ(cuts->cut_at("some words", 5), 4u);
+  const auto llama2 = load_tokenizer(kGolden / "llama2.model");
+  const std::string foreign =
+      "\u041F\u0440\u0438\u0432\u0435\u0442 \u043C\u0438\u0440, \u0439\u043E\u0434\n"
+      "\u4F60\u597D \u4E16\u754C\u3002\u518D\u89C1\uFF0C x\n\u0958 \u0958\n  a  b\u2581 c ";
+  EXPECT_EQ(cuts->cut_at(foreign, 14), 12u);
+  EXPECT_EQ(llama2->cut_at(foreign, 14), 12u);
   for (uint64_t seed = 0; seed < 100; ++seed) {
+    check(*cuts, foreign + random_characters(seed, 9) + foreign, seed);
+    check(*llama2, foreign + random_characters(seed, 9) + foreign, seed);
     check(*cuts, "word " + random_characters(seed, 60) + " <left> it's  \n x <right>   y\nwhole ",
           seed);
   }
@@ -155,7 +153,7 @@ TEST(BpeTokenizer, SpecialTokensAreParsedOnlyWhenAsked) {
   const int32_t bos = *tokenizer->id_of("<|begin_of_text|>"), eot = *tokenizer->id_of("<|eot_id|>");
   EXPECT_EQ(tokenizer->bos_id(), bos);
   EXPECT_EQ(tokenizer->eos_id(), tokenizer->id_of("<|end_of_text|>"));
-  EXPECT_EQ(tokenizer->encode("<|begin_of_text|><|eot_id|>", Specials::kParsed),
+  EXPECT_EQ(tokenizer->encode("<|begin_of_text|><|eot_id|>", EncodeOptions{Specials::kParsed}),
             (std::vector<int32_t>{bos, eot}));
   for (const int32_t id : tokenizer->encode("<|begin_of_text|><|eot_id|>")) {
     EXPECT_TRUE(id != bos && id != eot);
@@ -231,6 +229,12 @@ TEST(BpeTokenizer, MalformedFilesAreRefusedWithTheField) {
   expect_refused(added({{"id", 12}, {"content", "<|endoftext|>"}}), "added_tokens[1].content");
   expect_refused(added({{"id", 3}, {"content", "x"}}), "x");
   expect_refused(added({{"id", 2'000'000'000}, {"content", "x"}}), "x");
+  expect_refused(
+      [](io::Json& file) {
+        file["added_tokens"][0]["ends_text"] = true;
+        file["added_tokens"].push_back({{"id", 12}, {"content", "x"}, {"ends_text", true}});
+      },
+      "added_tokens[1].ends_text");
   expect_refused(added({{"id", 12}, {"content", std::string(5000, 'x')}}), "added_tokens[1]");
 }
 
@@ -273,7 +277,9 @@ TEST(BpeTokenizer, HostilePatternsEndInAnError) {
   };
   for (const std::string& regex :
        {std::string(10'000'000, 'a'), std::string("(a"), std::string("(?C1)"),
-        std::string("(*LIMIT_MATCH=1)a"), std::string("[a[b]]"),
+        std::string("(*LIMIT_MATCH=1)a"), std::string("[[:alpha:]]"), std::string("(?s:a)"),
+        std::string("\\Qa\\E"), std::string("\\b"), std::string("\\p{L&}"), std::string("(?i)ss"),
+        std::string("(?i)\u00DF"), std::string("a(?i)b|c"), std::string("[a[b]]"),
         std::string("(((a{999}){999}){999})"), std::string("\\h"), std::string(100'000, '(')}) {
     const std::string said = error_of(split(regex));
     EXPECT_NE(said.find("pre_tokenizer.pattern.Regex"), std::string::npos) << said.substr(0, 300);
@@ -281,6 +287,10 @@ TEST(BpeTokenizer, HostilePatternsEndInAnError) {
   const auto slow = parse_tokenizer(split("(a+)+$x|(a|aa)+b").dump(), "slow");
   const std::string said = message_of([&] { (void)slow->encode(std::string(5000, 'a')); });
   EXPECT_NE(said.find("pattern"), std::string::npos) << said;
+  // One search that takes hours: its work must be bounded inside of it.
+  const auto hours = parse_tokenizer(split("a(?=.*?b.*?c)|z").dump(), "hours");
+  EXPECT_NE(message_of([&] { (void)hours->encode(std::string(300'000, 'a')); }).find("too long"),
+            std::string::npos);
 }
 
 TEST(BpeTokenizer, PatternsMayRememberMuch) {

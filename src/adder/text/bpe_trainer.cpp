@@ -20,6 +20,7 @@ namespace {
 
 constexpr const char* kEndOfText = "<|endoftext|>";
 constexpr int64_t kLeast = 257, kMost = int64_t{1} << 24;
+constexpr size_t kMaxWaiting = size_t{1} << 20;  // bytes of words that may still grow
 
 using Pair = uint64_t;  // left id << 32 | right id: pairs compare as the ids do
 Pair pair_of(int32_t left, int32_t right) {
@@ -138,9 +139,14 @@ class Learner {
   std::priority_queue<Candidate> queue_;
 };
 
-std::unique_ptr<Tokenizer> to_tokenizer(const Learner& learner) {
+std::unique_ptr<Tokenizer> to_tokenizer(const Learner& learner, size_t controls) {
   const auto& tokens = learner.tokens();
-  io::Json root = hf_frame({{kEndOfText, 0}});
+  ControlTokens control_tokens;
+  for (size_t id = 0; id < controls; ++id) {
+    control_tokens.emplace_back(tokens[id], static_cast<int32_t>(id));
+  }
+  io::Json root = hf_frame(control_tokens);
+  root["added_tokens"][0][kEosRole] = true;
   const io::Json byte_level = {{"type", "ByteLevel"},
                                {"add_prefix_space", false},
                                {"trim_offsets", true},
@@ -173,15 +179,25 @@ struct BpeTrainer::Counts {
     size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
   };
   std::unordered_map<std::string, int64_t, Hash, std::equal_to<>> words;
+
+  void add(std::string_view word) {
+    const auto found = words.find(word);
+    if (found != words.end()) {
+      ++found->second;
+    } else {
+      words.emplace(word, 1);
+    }
+  }
 };
 
 BpeTrainer::BpeTrainer(BpeTrainerOptions options)
     : options_(std::move(options)), counts_(std::make_unique<Counts>()) {
-  if (options_.vocab_size < kLeast || options_.vocab_size > kMost) {
+  const int64_t least = kLeast + static_cast<int64_t>(options_.specials.size());
+  if (options_.vocab_size < least || options_.vocab_size > kMost) {
     throw Error(
         ErrorKind::kUsage,
         {.what = fmt::format("a byte-level vocabulary cannot have {} tokens", options_.vocab_size),
-         .why = fmt::format("256 bytes and {} alone are {}; the most is {}", kEndOfText, kLeast,
+         .why = fmt::format("256 bytes and the control tokens alone are {}; the most is {}", least,
                             kMost)});
   }
   if (options_.min_count < 1) {
@@ -191,21 +207,23 @@ BpeTrainer::BpeTrainer(BpeTrainerOptions options)
 
 BpeTrainer::~BpeTrainer() = default;
 
-void BpeTrainer::add(std::string_view text) {
-  if (const size_t valid = valid_utf8_prefix(text); valid < text.size()) {
-    throw_ill_formed(text, valid);
+void BpeTrainer::add(std::string_view piece, bool last) {
+  if (const size_t valid = valid_utf8_prefix(piece); valid < piece.size()) {
+    throw_ill_formed(piece, valid);
   }
-  for (size_t at = 0; at < text.size();) {
-    const size_t end = gpt2_word_end(text, at);
-    const std::string_view word = text.substr(at, end - at);
-    const auto found = counts_->words.find(word);
-    if (found != counts_->words.end()) {
-      ++found->second;
-    } else {
-      counts_->words.emplace(word, 1);
-    }
-    at = end;
+  rest_ += piece;
+  const std::string_view text = rest_;
+  const bool all = last || text.size() > kMaxWaiting + piece.size();
+  // What follows can change the last two words: "'" and "l" become one before another "l".
+  size_t before = 0, begin = 0;  // of the last two words
+  for (size_t at = 0; at < text.size(); at = gpt2_word_end(text, at)) {
+    if (begin > before) counts_->add(text.substr(before, begin - before));
+    before = begin;
+    begin = at;
   }
+  if (all && begin > before) counts_->add(text.substr(before, begin - before));
+  if (all && begin < text.size()) counts_->add(text.substr(begin));
+  rest_.erase(0, all ? rest_.size() : before);
 }
 
 std::unique_ptr<Tokenizer> BpeTrainer::train() {
@@ -215,6 +233,8 @@ std::unique_ptr<Tokenizer> BpeTrainer::train() {
   }
   std::ranges::sort(alphabet);
   std::vector<std::string> tokens = {kEndOfText};
+  tokens.insert(tokens.end(), options_.specials.begin(), options_.specials.end());
+  const size_t controls = tokens.size();
   std::vector<int32_t> id_of_byte(256);
   for (const char32_t symbol : alphabet) {
     id_of_byte[*byte_level_byte(symbol)] = static_cast<int32_t>(tokens.size());
@@ -229,12 +249,12 @@ std::unique_ptr<Tokenizer> BpeTrainer::train() {
     words.push_back(std::move(word));
   }
   Learner learner(std::move(words), std::move(tokens));
-  int64_t size = kLeast;
+  auto size = kLeast + static_cast<int64_t>(options_.specials.size());
   while (size < options_.vocab_size && learner.step(options_.min_count)) {
     size = static_cast<int64_t>(learner.tokens().size());
     if (options_.progress) options_.progress(size, options_.vocab_size);
   }
-  return to_tokenizer(learner);
+  return to_tokenizer(learner, controls);
 }
 
 }  // namespace adder::text

@@ -62,6 +62,32 @@ TEST(BpeTrainer, OfEqualCountsTheSmallerIdsGoFirst) {
   EXPECT_EQ(merges_of(*trainer.train()), io::parse_json(R"([["z", "y"], ["a", "b"]])", "by hand"));
 }
 
+TEST(BpeTrainer, PiecesOfAnySizeAreAsTheWhole) {
+  std::string text;
+  for (int i = 0; i < 400; ++i) text += "we'll see  what they'll\n\n say, won't we? \t it's 12345 ";
+  BpeTrainer whole({.vocab_size = 320});
+  whole.add(text);
+  const std::string expected = whole.train()->to_json();
+  for (const size_t size : {1, 7, 64}) {
+    BpeTrainer pieces({.vocab_size = 320});
+    for (size_t at = 0; at < text.size(); at += size) {
+      pieces.add(std::string_view(text).substr(at, size), at + size >= text.size());
+    }
+    EXPECT_EQ(pieces.train()->to_json(), expected) << size;
+  }
+}
+
+TEST(BpeTrainer, ControlTokensAreInTheVocabulary) {
+  BpeTrainer trainer({.vocab_size = 262, .specials = {"<|im_start|>", "<|im_end|>"}});
+  trainer.add("abab abab");
+  const auto tokenizer = trainer.train();
+  EXPECT_EQ(tokenizer->id_of("<|im_end|>"), 2);
+  EXPECT_EQ(tokenizer->eos_id(), 0);
+  EXPECT_EQ(tokenizer->encode("<|im_end|>", EncodeOptions{Specials::kParsed}),
+            std::vector<int32_t>{2});
+  EXPECT_GT(tokenizer->encode("<|im_end|>").size(), 1u);  // of people: letters
+}
+
 TEST(BpeTrainer, RefusesWhatItCannotDo) {
   EXPECT_THROW(BpeTrainer({.vocab_size = 256}), Error);
   EXPECT_THROW(BpeTrainer({.vocab_size = int64_t{1} << 40}), Error);

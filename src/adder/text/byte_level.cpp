@@ -54,4 +54,16 @@ std::optional<uint8_t> byte_level_byte(char32_t value) {
   return std::nullopt;
 }
 
+std::optional<std::string> byte_level_bytes(std::string_view text) {
+  std::string bytes;
+  bool all = true;
+  for_each_code_point(text, [&](char32_t value, size_t) {
+    const auto byte = byte_level_byte(value);
+    all = all && byte;
+    if (byte) bytes.push_back(static_cast<char>(*byte));
+  });
+  if (!all) return std::nullopt;
+  return bytes;
+}
+
 }  // namespace adder::text

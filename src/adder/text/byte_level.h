@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace adder::text {
 
@@ -12,6 +13,9 @@ namespace adder::text {
 /// order.
 char32_t byte_level_code_point(uint8_t byte);
 std::string byte_level_symbol(uint8_t byte);
+
+/// The bytes that the characters of `text` stand for; none when one is not of the alphabet.
+std::optional<std::string> byte_level_bytes(std::string_view text);
 
 /// The byte that a character of the alphabet stands for.
 std::optional<uint8_t> byte_level_byte(char32_t value);

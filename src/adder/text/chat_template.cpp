@@ -28,7 +28,7 @@ const std::vector<ChatTemplate>& built_in() {
                       std::vector<ChatRole>{{"system", "", "\n", {}},
                                             {"user", "User: ", "\n", {}},
                                             {"assistant", "Assistant: ", "\n", {}}},
-                      "Assistant: ");
+                      "Assistant:");
     made.emplace_back("chatml", "",
                       std::vector{chatml("system"), chatml("user"), chatml("assistant")},
                       "<|im_start|>assistant\n");
@@ -76,6 +76,28 @@ std::string jinja_text(std::string_view text) {
   return out + "'";
 }
 
+/// Takes the spaces off the end of `text`. Tokenizers write a word with the space before it, so
+/// that space goes with the words.
+std::string take_last_spaces(std::string& text) {
+  const size_t end = text.find_last_not_of(' ') + 1;
+  std::string spaces = text.substr(end);
+  text.resize(end);
+  return spaces;
+}
+
+/// What looks like a control token in a text of a template: <...> without spaces, not <<...>>.
+std::vector<std::string> controls_in(std::string_view text) {
+  std::vector<std::string> found;
+  for (size_t begin = text.find('<'); begin != text.npos; begin = text.find('<', begin + 1)) {
+    const size_t end = text.find_first_of("<> \n", begin + 1);
+    if (end == text.npos || text[end] != '>' || end == begin + 1) continue;
+    const bool twice =
+        (begin > 0 && text[begin - 1] == '<') || (end + 1 < text.size() && text[end + 1] == '>');
+    if (!twice) found.emplace_back(text.substr(begin, end + 1 - begin));
+  }
+  return found;
+}
+
 ChatRole read_role(const std::string& role, const io::JsonView& view) {
   ChatRole made{role, view.at("prefix").as_string(), view.at("suffix").as_string(), {}};
   if (const auto other = view.find("prefix_after_system")) {
@@ -91,7 +113,9 @@ ChatTemplate::ChatTemplate(std::string name, std::string begin, std::vector<Chat
     : name_(std::move(name)),
       begin_(std::move(begin)),
       roles_(std::move(roles)),
-      generation_prompt_(std::move(generation_prompt)) {}
+      generation_prompt_(std::move(generation_prompt)) {
+  take_last_spaces(generation_prompt_);
+}
 
 const ChatTemplate* ChatTemplate::find(std::string_view name) {
   const auto& all = built_in();
@@ -165,9 +189,11 @@ std::vector<ChatPiece> ChatTemplate::pieces(std::span<const ChatMessage> message
     const ChatRole& role = role_of(message.role);
     const bool after_system = i > 0 && messages[i - 1].role == "system";
     const bool answer = message.role == "assistant";
-    put(after_system && role.prefix_after_system ? *role.prefix_after_system : role.prefix, true,
-        false);
-    put(message.content, false, answer);
+    std::string prefix =
+        after_system && role.prefix_after_system ? *role.prefix_after_system : role.prefix;
+    const std::string space = take_last_spaces(prefix);
+    put(prefix, true, false);
+    put(space + message.content, false, answer);
     put(role.suffix, true, answer);
   }
   if (add_generation_prompt) put(generation_prompt_, true, false);
@@ -181,11 +207,56 @@ std::string ChatTemplate::render(std::span<const ChatMessage> messages,
   return text;
 }
 
+std::vector<std::string> ChatTemplate::frame() const {
+  std::vector<std::string> texts = {begin_, generation_prompt_};
+  for (const ChatRole& role : roles_) {
+    texts.insert(texts.end(), {role.prefix, role.suffix, role.prefix_after_system.value_or("")});
+  }
+  return texts;
+}
+
+std::vector<std::string> ChatTemplate::missing_controls(const Tokenizer& tokenizer) const {
+  std::set<std::string> missing;
+  for (const std::string& text : frame()) {
+    for (const std::string& control : controls_in(text)) {
+      if (!tokenizer.id_of(control)) missing.insert(control);
+    }
+  }
+  return {missing.begin(), missing.end()};
+}
+
+EncodedChat ChatTemplate::encode(std::span<const ChatPiece> pieces,
+                                 const Tokenizer& tokenizer) const {
+  EncodedChat chat;
+  const std::vector<std::string> texts = frame();
+  EncodeOptions options;
+  for (const ChatPiece& piece : pieces) {
+    options.specials = piece.control ? Specials::kParsed : Specials::kAsText;
+    options.plain_in = piece.control ? std::span<const std::string>() : texts;
+    const auto ids = tokenizer.encode(piece.text, options);
+    chat.ids.insert(chat.ids.end(), ids.begin(), ids.end());
+    chat.answer.resize(chat.ids.size(), piece.answer);
+    if (ids.empty()) continue;
+    options.before = tokenizer.is_added(ids.back()) ? Before::kToken : Before::kText;
+  }
+  const auto bos = tokenizer.bos_id();
+  if (bos && (chat.ids.empty() || chat.ids.front() != *bos)) {
+    chat.ids.insert(chat.ids.begin(), *bos);
+    chat.answer.insert(chat.answer.begin(), 0);
+  }
+  return chat;
+}
+
 EncodedChat ChatTemplate::encode(std::span<const ChatMessage> messages, const Tokenizer& tokenizer,
                                  bool add_generation_prompt) const {
-  EncodedChat chat = encode_chat(tokenizer, pieces(messages, add_generation_prompt));
+  EncodedChat chat = encode(pieces(messages, add_generation_prompt), tokenizer);
   const auto eos = tokenizer.eos_id();
-  if (add_generation_prompt || !eos || (!chat.ids.empty() && chat.ids.back() == *eos)) return chat;
+  if (add_generation_prompt || !eos) return chat;
+  if (!messages.empty()) {
+    const auto end = tokenizer.encode(role_of(messages.back().role).suffix,
+                                      EncodeOptions{.specials = Specials::kParsed});
+    if (std::ranges::find(end, *eos) != end.end()) return chat;
+  }
   chat.ids.push_back(*eos);
   chat.answer.push_back(!messages.empty() && messages.back().role == "assistant");
   return chat;
@@ -265,22 +336,6 @@ ChatTemplate load_chat_template(const std::string& name_or_path) {
   throw Error(ErrorKind::kNotFound, {.what = "the folder holds no chat template",
                                      .where = name_or_path,
                                      .why = "there is no chat_template.json in it"});
-}
-
-EncodedChat encode_chat(const Tokenizer& tokenizer, std::span<const ChatPiece> pieces) {
-  EncodedChat chat;
-  for (const ChatPiece& piece : pieces) {
-    const auto ids =
-        tokenizer.encode(piece.text, piece.control ? Specials::kParsed : Specials::kAsText);
-    chat.ids.insert(chat.ids.end(), ids.begin(), ids.end());
-    chat.answer.resize(chat.ids.size(), piece.answer);
-  }
-  const auto bos = tokenizer.bos_id();
-  if (bos && (chat.ids.empty() || chat.ids.front() != *bos)) {
-    chat.ids.insert(chat.ids.begin(), *bos);
-    chat.answer.insert(chat.answer.begin(), 0);
-  }
-  return chat;
 }
 
 }  // namespace adder::text

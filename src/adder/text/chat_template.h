@@ -21,7 +21,8 @@ struct ChatMessage {
 
 struct ChatPiece {
   std::string text;
-  bool control = false;  // of the template: control tokens in it count. Else of people: they do not
+  bool control = false;  // of the template: control tokens in it count. Else of people, with the
+                         // space before their words: they do not
   bool answer = false;   // the assistant's words and what ends them: what training learns
 };
 
@@ -59,9 +60,17 @@ class ChatTemplate {
   /// All pieces as one text.
   std::string render(std::span<const ChatMessage> messages,
                      bool add_generation_prompt = false) const;
-  /// encode_chat() of the pieces; without a generation prompt the end of a text follows.
+  /// Ids of the pieces, each encoded for itself. The tokenizer's bos goes first unless the template
+  /// begins with it. In words of people no token that the template writes is found.
+  EncodedChat encode(std::span<const ChatPiece> pieces, const Tokenizer& tokenizer) const;
+  /// The same of a conversation; without a generation prompt the end of a text follows,
+  /// unless the last suffix holds it.
   EncodedChat encode(std::span<const ChatMessage> messages, const Tokenizer& tokenizer,
                      bool add_generation_prompt = false) const;
+
+  /// Control tokens that the template writes ("<|im_end|>") and the tokenizer lacks: they become
+  /// plain text. Worth a warning.
+  std::vector<std::string> missing_controls(const Tokenizer& tokenizer) const;
 
   const std::string& name() const { return name_; }
   /// What ends an answer: generation stops there.
@@ -73,6 +82,8 @@ class ChatTemplate {
 
  private:
   const ChatRole& role_of(const std::string& role) const;
+  /// Every text that the template writes.
+  std::vector<std::string> frame() const;
 
   std::string name_, begin_;
   std::vector<ChatRole> roles_;
@@ -82,9 +93,5 @@ class ChatTemplate {
 /// A built-in name, a file, or a model folder (chat_template.json, chat_template.jinja, or the
 /// chat_template of tokenizer_config.json). Throws kNotFound, kFormat, kUnsupported.
 ChatTemplate load_chat_template(const std::string& name_or_path);
-
-/// Ids of the pieces, each encoded for itself. The tokenizer's bos goes first unless the template
-/// begins with it.
-EncodedChat encode_chat(const Tokenizer& tokenizer, std::span<const ChatPiece> pieces);
 
 }  // namespace adder::text

@@ -4,10 +4,11 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "adder/base/error.h"
 #include "adder/io/file.h"
 #include "adder/io/hash.h"
 #include "adder/io/json.h"
+#include "adder/text/pattern.h"
+#include "adder/text/test_support.h"
 #include "adder/text/tokenizer.h"
 #include "adder/text/unicode.h"
 
@@ -15,8 +16,6 @@ namespace adder::text {
 namespace {
 
 namespace fs = std::filesystem;
-
-const fs::path kGolden = fs::path(ADDER_SOURCE_DIR) / "tests/golden/tokenizers";
 
 const io::Json& golden() {
   static const io::Json json = io::read_json_file(kGolden / "ids.json");
@@ -63,7 +62,8 @@ void check(const fs::path& file, const std::string& name) {
       expect_ids(ids, entry[name], shown);
       const std::string parsed = entry.contains(name + "_parsed") ? name + "_parsed" : name;
       if (name != "llama2") {
-        expect_ids(tokenizer->encode(text, Specials::kParsed), entry[parsed], "parsed " + shown);
+        expect_ids(tokenizer->encode(text, EncodeOptions{Specials::kParsed}), entry[parsed],
+                   "parsed " + shown);
       }
     }
   }
@@ -88,6 +88,24 @@ TEST(GoldenTokenizers, OtherParts) {
           << row["patch"] << "\n"
           << row["texts"][i];
     }
+  }
+}
+
+TEST(GoldenTokenizers, WordsThatPatternsCut) {
+  for (const auto& row : io::read_json_file(kGolden / "patterns.json")) {
+    const auto text = row["text"].get<std::string>();
+    std::vector<std::string> words;
+    size_t done = 0;
+    const auto put = [&](size_t end) {
+      if (end > done) words.push_back(text.substr(done, end - done));
+      done = end;
+    };
+    Pattern(row["pattern"].get<std::string>(), "p").for_each_match(text, [&](size_t b, size_t e) {
+      put(b);
+      put(e);
+    });
+    put(text.size());
+    EXPECT_EQ(words, row["words"].get<std::vector<std::string>>()) << row["pattern"];
   }
 }
 

@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "adder/base/error.h"
+#include "adder/text/added_tokens.h"
 
 namespace adder::text {
 
@@ -23,28 +24,19 @@ io::Json hf_frame(const ControlTokens& control_tokens) {
 
 ControlTokens read_control_tokens(const io::JsonView& root) {
   ControlTokens tokens;
-  const auto added = root.find("added_tokens");
-  if (!added) return tokens;
-  std::unordered_set<std::string> contents;
-  std::unordered_set<int32_t> ids;
-  for (const io::JsonView& entry : added->items()) {
-    const auto id = static_cast<int32_t>(entry.at("id").as_integer(0, INT32_MAX));
-    std::string content = entry.at("content").as_string();
-    if (!contents.insert(content).second) entry.at("content").fail("a text not listed before");
-    if (!ids.insert(id).second) entry.at("id").fail("an id not listed before");
-    for (const char* flag : {"single_word", "lstrip", "rstrip", "normalized"}) {
-      if (entry.boolean(flag, false)) {
-        throw Error(ErrorKind::kUnsupported,
-                    {.what = "the tokenizer asks for what Adder does not do",
-                     .where = entry.at(flag).name()});
-      }
+  for (AddedToken& token : read_added_tokens(root)) {
+    const char* why = token.single_word || token.lstrip || token.rstrip || token.normalized
+                          ? "it is looked for in ways of its own"
+                      : !token.special ? "it is not special"
+                                       : nullptr;
+    if (why != nullptr) {
+      throw Error(ErrorKind::kUnsupported,
+                  {.what = fmt::format("the added token \"{}\" is none for this kind of tokenizer",
+                                       token.content),
+                   .where = root.at("added_tokens").name(),
+                   .why = why});
     }
-    if (!entry.boolean("special", false)) {
-      throw Error(ErrorKind::kUnsupported, {.what = "added tokens must be special ones",
-                                            .where = entry.name(),
-                                            .why = fmt::format("\"{}\" is not", content)});
-    }
-    tokens.emplace_back(std::move(content), id);
+    tokens.emplace_back(std::move(token.content), token.id);
   }
   return tokens;
 }

@@ -49,7 +49,8 @@ void Normalizer::add(const io::JsonView& part) {
   }
 }
 
-std::string_view Normalizer::apply(std::string_view text, std::string& buffer) const {
+std::string_view Normalizer::apply(std::string_view text, std::string& buffer,
+                                   bool continues) const {
   std::string next;
   const auto keep = [&] {
     std::swap(buffer, next);
@@ -61,7 +62,7 @@ std::string_view Normalizer::apply(std::string_view text, std::string& buffer) c
       const std::string_view changed = normal_form(text, *form, next);
       if (changed.data() == next.data()) text = keep();
     } else if (const auto* prepend = std::get_if<Prepend>(&step)) {
-      if (text.empty()) continue;
+      if (text.empty() || continues) continue;
       next = prepend->text;
       next += text;
       text = keep();
@@ -83,6 +84,19 @@ std::string_view Normalizer::apply(std::string_view text, std::string& buffer) c
 bool Normalizer::keeps_ascii() const {
   return empty() || (steps_.size() == 1 && std::holds_alternative<NormalForm>(steps_[0]) &&
                      std::get<NormalForm>(steps_[0]) == NormalForm::kC);
+}
+
+bool Normalizer::only_marks_spaces(std::string_view mark) const {
+  bool marks = false;
+  for (const Step& step : steps_) {
+    if (std::holds_alternative<Prepend>(step)) continue;
+    const auto* replace = std::get_if<Replace>(&step);
+    if (replace == nullptr || replace->content != mark || !replace->pattern->is_literal(" ")) {
+      return false;
+    }
+    marks = true;
+  }
+  return marks;
 }
 
 }  // namespace adder::text

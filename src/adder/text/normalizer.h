@@ -19,12 +19,15 @@ class Normalizer {
   /// NFC, NFD, NFKC, NFKD, Prepend, Replace and Sequence of them. Throws kUnsupported for others.
   static Normalizer from_json(const io::JsonView& part);
 
-  /// A view of `text` where nothing changes, else of `buffer`. Safe from several threads.
-  std::string_view apply(std::string_view text, std::string& buffer) const;
+  /// A view of `text` where nothing changes, else of `buffer`. `continues`: text stands before this
+  /// one, so Prepend does nothing. Safe from several threads.
+  std::string_view apply(std::string_view text, std::string& buffer, bool continues = false) const;
 
   bool empty() const { return steps_.empty(); }
   /// No step, or NFC alone: text before an ASCII character never changes what comes after it.
   bool keeps_ascii() const;
+  /// Nothing but Prepend and a Replace of each space by `mark`.
+  bool only_marks_spaces(std::string_view mark) const;
 
  private:
   struct Prepend {

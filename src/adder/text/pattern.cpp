@@ -10,81 +10,24 @@
 #include <string>
 
 #include "adder/base/error.h"
+#include "adder/text/oniguruma.h"
 
 namespace adder::text {
 namespace {
 
-constexpr size_t kMaxPattern = size_t{1} << 16;  // bytes
-constexpr uint32_t kMatchLimit = 2'000'000;      // steps of one search, beside one a byte
-constexpr size_t kMaxStack = size_t{64} << 20;   // bytes
-constexpr auto kLongest = std::chrono::seconds(20);
-constexpr int kBetweenLooks = 64;  // matches between two looks at the clock
+constexpr uint32_t kMatchLimit = 2'000'000;     // steps of one search, beside one a byte
+constexpr size_t kMaxStack = size_t{64} << 20;  // bytes
+constexpr auto kLongest = std::chrono::seconds(3);
+constexpr uint32_t kBetweenLooks = 256;  // steps and matches between two looks at the clock
 
-// ^ and $ stand at every line for Oniguruma.
-constexpr uint32_t kOptions = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
+// ^ and $ stand at every line for Oniguruma. Callouts come at each step: they look at the clock.
+constexpr uint32_t kOptions =
+    PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C | PCRE2_AUTO_CALLOUT;
 
 [[noreturn]] void refuse(const std::string& where, std::string why) {
   throw Error(
       ErrorKind::kUnsupported,
       {.what = "the tokenizer's pattern cannot be used", .where = where, .why = std::move(why)});
-}
-
-// PCRE2 counts U+180E as space, and \w without marks; Oniguruma goes by Unicode. (Inside [^...]
-// too, these lists stand where the escape stood.)
-constexpr std::string_view kSpaces = "\\p{Z}\\x{9}-\\x{D}\\x{85}";
-constexpr std::string_view kWords = "\\p{L}\\p{M}\\p{N}\\p{Pc}";
-
-std::string from_oniguruma(std::string_view pattern, const std::string& where) {
-  if (pattern.size() > kMaxPattern) {
-    refuse(where, fmt::format("it has {} bytes, the limit is {}", pattern.size(), kMaxPattern));
-  }
-  std::string out;
-  bool in_class = false;
-  for (size_t i = 0; i < pattern.size(); ++i) {
-    const char c = pattern[i];
-    const std::string_view rest = pattern.substr(i);
-    if (c == '\\' && i + 1 < pattern.size()) {
-      const char escaped = pattern[++i];
-      const std::string_view list = escaped == 's' || escaped == 'S'   ? kSpaces
-                                    : escaped == 'w' || escaped == 'W' ? kWords
-                                                                       : std::string_view();
-      const bool negated = escaped == 'S' || escaped == 'W';
-      if (std::string_view("hHRXKGC").find(escaped) != std::string_view::npos ||
-          (negated && in_class)) {
-        refuse(where, fmt::format("\\{} means another thing in each library", escaped));
-      }
-      if (list.empty()) {
-        out += {c, escaped};
-      } else {
-        out += in_class ? std::string(list) : fmt::format("[{}{}]", negated ? "^" : "", list);
-      }
-      continue;
-    }
-    if (rest.starts_with("(*") && !in_class) refuse(where, "it begins a group with (*");
-    if (rest.starts_with("(?C") || rest.starts_with("(?m") || rest.starts_with("(?R")) {
-      if (!in_class) refuse(where, fmt::format("{} is not known", rest.substr(0, 3)));
-    }
-    if (in_class && (rest.starts_with("&&") || (c == '[' && !rest.starts_with("[:")))) {
-      refuse(where, "sets inside sets are not known");
-    }
-    if (c == '[' && !in_class) {
-      in_class = true;
-      out += c;
-      if (rest.starts_with("[^")) out += pattern[++i];
-      if (i + 1 < pattern.size() && pattern[i + 1] == ']') out += {'\\', pattern[++i]};
-      continue;
-    }
-    if (c == '[' && in_class) {  // [:alpha:]
-      const size_t end = rest.find(":]");
-      if (end == std::string_view::npos) refuse(where, "a [: without its :]");
-      out += rest.substr(0, end + 2);
-      i += end + 1;
-      continue;
-    }
-    if (c == ']') in_class = false;
-    out += c;
-  }
-  return out;
 }
 
 using CompileContext =
@@ -98,6 +41,25 @@ std::string message_of(int code) {
   pcre2_get_error_message(code, buffer, sizeof buffer);
   return reinterpret_cast<const char*>(buffer);
 }
+
+/// Ends a search of all of a text that takes too long. A second for each MB is a hundred times what
+/// a sane pattern takes.
+class Deadline {
+ public:
+  explicit Deadline(size_t bytes)
+      : end_(std::chrono::steady_clock::now() + kLongest + std::chrono::seconds(bytes >> 20)) {}
+  bool passed() {
+    if (++steps_ % kBetweenLooks != 0) return false;
+    return std::chrono::steady_clock::now() > end_;
+  }
+  static int callout(pcre2_callout_block*, void* deadline) {
+    return static_cast<Deadline*>(deadline)->passed() ? PCRE2_ERROR_CALLOUT : 0;
+  }
+
+ private:
+  std::chrono::steady_clock::time_point end_;
+  uint32_t steps_ = 0;
+};
 
 }  // namespace
 
@@ -151,9 +113,9 @@ void Pattern::for_each_match(std::string_view text,
     return pcre2_match(code_->code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from,
                        PCRE2_NO_UTF_CHECK, data.get(), context.get());
   };
-  const auto start = std::chrono::steady_clock::now();
+  Deadline deadline(text.size());
+  pcre2_set_callout(context.get(), &Deadline::callout, &deadline);
   size_t last_end = std::string_view::npos;
-  int until_look = kBetweenLooks;
   for (size_t at = 0; at <= text.size();) {
     int found = search(at);
     if (found == PCRE2_ERROR_JIT_STACKLIMIT && stack == nullptr) {
@@ -162,15 +124,10 @@ void Pattern::for_each_match(std::string_view text,
       found = search(at);
     }
     if (found == PCRE2_ERROR_NOMATCH) break;
-    if (found < 0) refuse(code_->where, fmt::format("on this text: {}", message_of(found)));
-    if (--until_look == 0) {
-      until_look = kBetweenLooks;
-      // A second for each MB is a hundred times what a sane pattern takes.
-      const auto allowed = kLongest + std::chrono::seconds(text.size() >> 20);
-      if (std::chrono::steady_clock::now() - start > allowed) {
-        refuse(code_->where, "searching this text with it takes too long");
-      }
+    if (found == PCRE2_ERROR_CALLOUT || (found >= 0 && deadline.passed())) {
+      refuse(code_->where, "searching this text with it takes too long");
     }
+    if (found < 0) refuse(code_->where, fmt::format("on this text: {}", message_of(found)));
     const size_t begin = pcre2_get_ovector_pointer(data.get())[0];
     const size_t end = pcre2_get_ovector_pointer(data.get())[1];
     if (begin != end || end != last_end) {

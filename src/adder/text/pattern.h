@@ -21,6 +21,8 @@ class Pattern {
   /// A pattern that matches `text`, which is not empty, as it stands.
   static Pattern literal(std::string text);
 
+  bool is_literal(std::string_view text) const { return code_ == nullptr && literal_ == text; }
+
   /// Calls visit(begin, end) for each match in valid UTF-8, left to right. An empty match right
   /// after the match before it is none. Throws kUnsupported when the search takes absurdly long.
   /// Safe from several threads.

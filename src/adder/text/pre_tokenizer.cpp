@@ -154,11 +154,15 @@ bool PreTokenizer::adds_space() const {
   return std::ranges::any_of(stages_, [](const Stage& stage) { return !stage.prefix.empty(); });
 }
 
-void PreTokenizer::split(std::string_view text, bool at_start, const Visit& visit) const {
-  run(0, text, at_start, visit);
+bool PreTokenizer::only_marks_spaces(std::string_view mark) const {
+  return stages_.size() == 1 && stages_[0].for_space == mark;
 }
 
-void PreTokenizer::run(size_t index, std::string_view text, bool at_start,
+void PreTokenizer::split(std::string_view text, Before before, const Visit& visit) const {
+  run(0, text, before, visit);
+}
+
+void PreTokenizer::run(size_t index, std::string_view text, Before before,
                        const Visit& visit) const {
   if (text.empty()) return;
   if (index == stages_.size()) return visit(text);
@@ -174,15 +178,16 @@ void PreTokenizer::run(size_t index, std::string_view text, bool at_start,
     }
     text = changed;
   }
-  if (!stage.prefix.empty() && (at_start || !stage.only_at_start) &&
-      !text.starts_with(stage.prefix)) {
+  const bool wanted =
+      before == Before::kNothing || (before == Before::kToken && !stage.only_at_start);
+  if (!stage.prefix.empty() && wanted && !text.starts_with(stage.prefix)) {
     changed = stage.prefix + std::string(text);
     text = changed;
   }
   if (index + 1 == stages_.size()) return cut(stage, text, visit);
-  bool first = at_start;
-  cut(stage, text,
-      [&](std::string_view piece) { run(index + 1, piece, std::exchange(first, false), visit); });
+  cut(stage, text, [&](std::string_view piece) {
+    run(index + 1, piece, std::exchange(before, Before::kToken), visit);
+  });
 }
 
 void PreTokenizer::cut(const Stage& stage, std::string_view text, const Visit& visit) {

@@ -10,6 +10,7 @@
 
 #include "adder/io/json.h"
 #include "adder/text/pattern.h"
+#include "adder/text/tokenizer.h"
 #include "adder/text/word_scanner.h"
 
 namespace adder::text {
@@ -21,10 +22,10 @@ class PreTokenizer {
   /// for a ByteLevel that is not the last.
   static PreTokenizer from_json(const io::JsonView& part);
 
-  /// Calls visit(word) for each word of `text`. `at_start`: the whole text begins here. Safe from
-  /// several threads; the views die with the call.
+  /// Calls visit(word) for each word of `text`, which follows `before`. Safe from several threads;
+  /// the views die with the call.
   using Visit = std::function<void(std::string_view word)>;
-  void split(std::string_view text, bool at_start, const Visit& visit) const;
+  void split(std::string_view text, Before before, const Visit& visit) const;
 
   /// Words stand for their bytes in the byte-level alphabet.
   bool byte_level() const { return byte_level_; }
@@ -32,6 +33,9 @@ class PreTokenizer {
   bool adds_space() const;
   /// A single known pattern: words never reach from a letter over a space or newline.
   bool cuts_before_space() const { return stages_.size() == 1 && stages_[0].scanner != nullptr; }
+  /// Nothing but Metaspace: each space becomes `mark`, and no cut lies elsewhere.
+  bool only_marks_spaces(std::string_view mark) const;
+  bool empty() const { return stages_.empty(); }
 
  private:
   enum class Behavior { kRemoved, kIsolated, kWithPrevious, kWithNext, kContiguous };
@@ -50,7 +54,7 @@ class PreTokenizer {
   void add_byte_level(const io::JsonView& part);
   void add_split(const io::JsonView& part);
   void add_metaspace(const io::JsonView& part);
-  void run(size_t stage, std::string_view text, bool at_start, const Visit& visit) const;
+  void run(size_t stage, std::string_view text, Before before, const Visit& visit) const;
   static void cut(const Stage& stage, std::string_view text, const Visit& visit);
 
   std::vector<Stage> stages_;

@@ -19,17 +19,6 @@ std::optional<char> fall_back_byte(const std::string& token) {
   return static_cast<char>(value);
 }
 
-std::string byte_level_bytes(const std::string& token) {
-  std::string bytes;
-  bool all = true;
-  for_each_code_point(token, [&](char32_t value, size_t) {
-    const auto byte = byte_level_byte(value);
-    all = all && byte;
-    if (byte) bytes.push_back(static_cast<char>(*byte));
-  });
-  return all ? bytes : token;  // an added token may hold what the alphabet does not
-}
-
 void replace_all(std::string& text, const std::string& what, const std::string& by) {
   if (what.empty()) return;
   std::string out;
@@ -84,7 +73,8 @@ std::string TokenDecoder::bytes(const std::string& token) const {
   if (byte_fallback_) {
     if (const auto byte = fall_back_byte(token)) return std::string(1, *byte);
   }
-  if (byte_level_) return byte_level_bytes(token);
+  if (byte_level_)
+    return byte_level_bytes(token).value_or(token);  // an added token may hold others
   std::string out = token;
   for (const auto& [what, by] : replacements_) replace_all(out, what, by);
   return out;

@@ -23,6 +23,21 @@ enum class Specials {
   kParsed,  // as the control token: what a chat template writes
 };
 
+/// What stands before a text that is encoded: kinds that put a space before a text (Llama 2) put
+/// none between two parts of one.
+enum class Before {
+  kNothing,  // a text begins
+  kToken,    // an added token
+  kText,     // the text that this goes on with
+};
+
+struct EncodeOptions {
+  Specials specials = Specials::kAsText;
+  Before before = Before::kNothing;
+  /// Added tokens whose text stands in one of these are plain text, special or not.
+  std::span<const std::string> plain_in = {};
+};
+
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
@@ -50,10 +65,13 @@ class Tokenizer {
   virtual std::vector<int32_t> encode(std::string_view text) const = 0;
 
   /// The same; with kParsed, control tokens written in the text become ids. Kinds whose files have
-  /// no texts for control tokens take both alike. Safe from several threads.
-  virtual std::vector<int32_t> encode(std::string_view text, Specials) const {
+  /// no texts for control tokens take all options alike. Safe from several threads.
+  virtual std::vector<int32_t> encode(std::string_view text, const EncodeOptions&) const {
     return encode(text);
   }
+
+  /// The token is an added one: found as a whole, before any other rule.
+  virtual bool is_added(int32_t) const { return false; }
 
   /// The bytes that a token stands for; they may be a part of a character. Control tokens give "".
   /// Throws kUsage for an id outside [0, vocab_size()).
@@ -64,8 +82,8 @@ class Tokenizer {
   virtual std::string decode(std::span<const int32_t> ids) const;
 
   /// A position p > 0, at most `limit` >= 1 where there is one, at which text may be cut:
-  /// encode(text[:p]) + encode(text[p:]) == encode(text). text.size() when none is known. Lets long
-  /// texts be encoded piece by piece.
+  /// encode(text[:p]) + encode(text[p:], {.before = Before::kText}) == encode(text). text.size()
+  /// when none is known. Lets long texts be encoded piece by piece.
   virtual size_t cut_at(std::string_view text, size_t limit) const = 0;
 
   /// The whole `tokenizer.json`, the same bytes for equal tokenizers.

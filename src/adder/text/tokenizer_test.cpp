@@ -7,25 +7,16 @@
 #include <functional>
 #include <numeric>
 
-#include "adder/base/error.h"
 #include "adder/base/rng.h"
 #include "adder/io/json.h"
 #include "adder/text/byte_level.h"
 #include "adder/text/byte_tokenizer.h"
 #include "adder/text/char_tokenizer.h"
+#include "adder/text/test_support.h"
 #include "adder/text/utf8.h"
 
 namespace adder::text {
 namespace {
-
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 std::string random_bytes(uint64_t seed, int64_t size) {
   Rng rng(seed);

@@ -80,6 +80,25 @@ TEST(Answers, TheLossIsTheirsAlone) {
 
   task.save((folder / "model").string());
   EXPECT_EQ(text::load_chat_template((folder / "model").string()).name(), "chatml");
+  EXPECT_EQ(io::read_file(folder / "model/chat_template.jinja", 1 << 20),
+            text::ChatTemplate::find("chatml")->to_jinja());
+
+  // Trained further with another template: the old one goes from wherever it stands.
+  io::write_file_atomic(folder / "model/tokenizer_config.json",
+                        std::string("{\"chat_template\": \"old\", \"padding_side\": \"left\"}"));
+  recipe.data.chat_template = "llama3";
+  recipe.train.init = (folder / "model").string();
+  recipe.train.sample_prompt = "What is 5?";
+  NextTokenTask tuned(recipe, data::prepare(recipe.data));
+  tuned.save((folder / "tuned").string());
+  EXPECT_EQ(io::read_json_file(folder / "tuned/tokenizer_config.json"),
+            io::Json({{"padding_side", "left"}}));
+  EXPECT_EQ(text::load_chat_template((folder / "tuned").string()).name(), "llama3");
+  EXPECT_EQ(io::read_file(folder / "tuned/chat_template.jinja", 1 << 20),
+            text::ChatTemplate::find("llama3")->to_jinja());
+  const text::ChatMessage turn{"user", recipe.train.sample_prompt};
+  EXPECT_TRUE(
+      tuned.sample(1).starts_with(text::ChatTemplate::find("llama3")->render({&turn, 1}, true)));
   fs::remove_all(folder);
 }
 

@@ -116,7 +116,7 @@ void Checkpoints::mark_best(int64_t step) {
 void Checkpoints::retire(int64_t newest) {
   const auto best = pointed_checkpoint(folder_ / "best");
   std::vector<Path> old;
-  for (const auto& [step, path] : list()) {
+  for (const auto& [step, path] : list(folder_)) {
     if (step <= newest) old.push_back(path);
   }
   const auto spare = static_cast<int64_t>(old.size()) - keep_last_;
@@ -130,9 +130,9 @@ void Checkpoints::retire(int64_t newest) {
   }
 }
 
-std::vector<std::pair<int64_t, Checkpoints::Path>> Checkpoints::list() const {
+std::vector<std::pair<int64_t, Checkpoints::Path>> Checkpoints::list(const Path& folder) {
   std::vector<std::pair<int64_t, Path>> found;
-  for (const auto& entry : fs::directory_iterator(folder_)) {
+  for (const auto& entry : fs::directory_iterator(folder)) {
     if (const auto step = step_of(entry.path().filename().string()); step && entry.is_directory()) {
       found.emplace_back(*step, entry.path());
     }
@@ -142,7 +142,7 @@ std::vector<std::pair<int64_t, Checkpoints::Path>> Checkpoints::list() const {
 }
 
 bool Checkpoints::empty() const {
-  return list().empty();
+  return list(folder_).empty();
 }
 
 void Checkpoints::verify(const Path& checkpoint) {
@@ -165,10 +165,24 @@ void Checkpoints::verify(const Path& checkpoint) {
   }
 }
 
+std::optional<Checkpoints::Path> Checkpoints::newest_whole(const Path& run_folder) {
+  const Path folder = run_folder / "checkpoints";
+  if (!fs::is_directory(folder)) return std::nullopt;
+  const auto all = guarded([&] { return list(folder); });
+  for (auto it = all.rbegin(); it != all.rend(); ++it) {
+    try {
+      guarded([&] { verify(it->second); });
+      return it->second;
+    } catch (const Error&) {  // newest_good() says it when the run goes on
+    }
+  }
+  return std::nullopt;
+}
+
 std::optional<Checkpoints::Found> Checkpoints::newest_good() const {
   std::string skipped;
   std::vector<Path> damaged;
-  const auto all = guarded([&] { return list(); });
+  const auto all = guarded([&] { return list(folder_); });
   for (auto it = all.rbegin(); it != all.rend(); ++it) {
     try {
       guarded([&] { verify(it->second); });

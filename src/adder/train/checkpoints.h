@@ -38,6 +38,9 @@ class Checkpoints {
   /// (renamed, kept). kFormat when there are some and none is whole.
   std::optional<Found> newest_good() const;
 
+  /// The same of a run's folder, which is only looked at; nothing where none is whole.
+  static std::optional<Path> newest_whole(const Path& run_folder);
+
   /// Throws kFormat when a file of the checkpoint is missing, shorter, longer or changed.
   static void verify(const Path& checkpoint);
 
@@ -50,7 +53,7 @@ class Checkpoints {
   void make_room(const Path& target, int64_t needed) const;
   void set_aside(const Path& checkpoint) const;  // as .damaged-step-NNNNNNNN
   void retire(int64_t newest);
-  std::vector<std::pair<int64_t, Path>> list() const;  // by step
+  static std::vector<std::pair<int64_t, Path>> list(const Path& folder);  // by step
 
   Path folder_;
   int64_t keep_last_;

@@ -15,6 +15,7 @@
 #include "adder/model/mamba2_spec.h"
 #include "adder/nn/lora.h"
 #include "adder/ops/view.h"
+#include "adder/train/checkpoints.h"
 #include "adder/train/next_token.h"
 #include "adder/train/trainer.h"
 
@@ -163,6 +164,55 @@ TEST_F(LoraTest, AnotherBaseOrOtherAdaptersAreNotContinued) {
   }
 }
 
+TEST_F(LoraTest, ARunWithAdaptersIsNotContinuedWithoutThemNorTheOtherWay) {
+  const auto refused = [&](const std::string& name) {
+    try {
+      train_into(name, 0, true);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("went on");
+  };
+  train_into("full", 5);
+  use_adapters();
+  EXPECT_NE(refused("full").find("train.lora.rank"), std::string::npos);
+  train_into("lora", 5);
+  recipe_.train.lora = {};
+  EXPECT_NE(refused("lora").find("train.lora.rank"), std::string::npos);
+}
+
+TEST_F(LoraTest, WhatTheLossIsMadeOfStaysInAResumedRun) {
+  train_into("full", 5);
+  const TrainOptions kept = recipe_.train;
+  const auto refused = [&] {
+    EXPECT_THROW(train_into("full", 0, true), Error);
+    recipe_.train = kept;
+  };
+  recipe_.train.compute = "bf16";
+  refused();
+  recipe_.train.z_loss = 1e-4;
+  refused();
+  recipe_.train.label_smoothing = 0.1;
+  refused();
+  EXPECT_EQ(train_into("full", 0, true).step, 30);
+}
+
+TEST_F(LoraTest, AFullFineTuningIsResumedWithoutTheModelItBeganWith) {
+  const fs::path start = folder_ / "start";
+  fs::copy(base_, start);
+  io::write_file_atomic(start / "tokenizer_config.json", std::string("{\"a\": 1}\n"));
+  recipe_.train.init = start.string();
+  const TrainResult straight = train_into("straight");
+  train_into("halves", 13);
+  fs::remove_all(start);
+  recipe_.train.init = Checkpoints::newest_whole(folder_ / "halves").value().string();
+  const TrainResult resumed = train_into("halves", 0, true);
+  EXPECT_EQ(resumed.step, 30);
+  for (const char* file : {"model.safetensors", "config.json", "generation_config.json",
+                           "tokenizer.json", "tokenizer_config.json", "trainer.json"})
+    EXPECT_EQ(bytes(straight.checkpoint / file), bytes(resumed.checkpoint / file)) << file;
+}
+
 TEST_F(LoraTest, ADamagedAdapterMakesADamagedCheckpoint) {
   use_adapters();
   const fs::path file = train_into("lora", 5).checkpoint / "adapter/adapter_config.json";
@@ -183,6 +233,7 @@ TEST_F(LoraTest, WhatStandsBesideTheModelGoesAlong) {
   fs::copy(base_, start);
   io::write_file_atomic(start / "tokenizer_config.json", std::string("{\"a\": 1}\n"));
   io::write_file_atomic(start / "chat_template.json", std::string("{\"chat_template\": \"x\"}\n"));
+  io::write_file_atomic(start / "tokenizer.model", std::string("not looked at"));
   io::Json tokens = io::read_json_file(start / "generation_config.json");
   tokens["bos_token_id"] = 7;
   tokens["pad_token_id"] = 9;
@@ -193,11 +244,19 @@ TEST_F(LoraTest, WhatStandsBesideTheModelGoesAlong) {
   const auto result = train_into("tuned").checkpoint;
   EXPECT_EQ(bytes(result / "tokenizer_config.json"), bytes(start / "tokenizer_config.json"));
   EXPECT_EQ(bytes(result / "chat_template.json"), bytes(start / "chat_template.json"));
+  EXPECT_EQ(bytes(result / "tokenizer.model"), bytes(start / "tokenizer.model"));
   EXPECT_EQ(bytes(result / "tokenizer.json"), bytes(start / "tokenizer.json"));
   const auto special = model::ModelDirectory::open(result).special_tokens();
   EXPECT_EQ(special.bos, 7);
   EXPECT_EQ(special.pad, 9);
   EXPECT_EQ(special.eos, std::vector<int32_t>({3, 4}));
+
+  // With a tokenizer of its own, the run takes none of that.
+  recipe_.data.tokenizer = "char";
+  const auto other = train_into("other").checkpoint;
+  EXPECT_FALSE(fs::exists(other / "tokenizer_config.json"));
+  EXPECT_FALSE(fs::exists(other / "chat_template.json"));
+  EXPECT_EQ(model::ModelDirectory::open(other).special_tokens().bos, std::nullopt);
 }
 
 }  // namespace

@@ -18,33 +18,55 @@ namespace adder::train {
 
 namespace {
 
-/// The recipe's model with the tokenizer's vocabulary where it names none.
-model::ModelConfig configured(const Recipe& recipe, const data::PreparedData& data) {
-  if (!recipe.train.init.empty()) {
-    const auto start = model::ModelDirectory::open(recipe.train.init);
-    if (start.config().vocab_size < data.tokenizer->vocab_size()) {
-      throw Error(ErrorKind::kConfig,
-                  {.what = "the model to start from has fewer tokens than the tokenizer",
-                   .where = "train.init = " + recipe.train.init,
-                   .why = std::to_string(start.config().vocab_size) + " rows, " +
-                          std::to_string(data.tokenizer->vocab_size()) + " tokens",
-                   .next = "train with the tokenizer of that model: data.tokenizer = \"" +
-                           recipe.train.init + "\""});
-    }
-    return start.config();
+/// train.init; null without it.
+std::unique_ptr<model::ModelDirectory> open_start(const TrainOptions& options) {
+  if (options.init.empty()) return nullptr;
+  return std::make_unique<model::ModelDirectory>(model::ModelDirectory::open(options.init));
+}
+
+/// The model to start from, or the recipe's with the tokenizer's vocabulary where it names none.
+model::ModelConfig configured(const Recipe& recipe, const data::PreparedData& data,
+                              const model::ModelDirectory* start) {
+  const int64_t tokens = data.tokenizer->vocab_size();
+  if (start != nullptr) {
+    if (start->config().vocab_size >= tokens) return start->config();
+    throw Error(ErrorKind::kConfig,
+                {.what = "the model to start from has fewer tokens than the tokenizer",
+                 .where = "train.init = " + recipe.train.init,
+                 .why = std::to_string(start->config().vocab_size) + " rows, " +
+                        std::to_string(tokens) + " tokens",
+                 .next = "train with the tokenizer of that model: data.tokenizer = \"" +
+                         recipe.train.init + "\""});
   }
   model::ModelConfig config = recipe.model;
-  if (config.vocab_size == 0) config.vocab_size = data.tokenizer->vocab_size();
+  if (config.vocab_size == 0) config.vocab_size = tokens;
   config.check();
-  if (config.vocab_size < data.tokenizer->vocab_size()) {
-    throw Error(ErrorKind::kConfig,
-                {.what = "model.vocab_size is smaller than the tokenizer's vocabulary",
-                 .where = "model.vocab_size",
-                 .why = std::to_string(config.vocab_size) + " < " +
-                        std::to_string(data.tokenizer->vocab_size()),
-                 .next = "leave model.vocab_size out"});
+  if (config.vocab_size >= tokens) return config;
+  throw Error(ErrorKind::kConfig,
+              {.what = "model.vocab_size is smaller than the tokenizer's vocabulary",
+               .where = "model.vocab_size",
+               .why = std::to_string(config.vocab_size) + " < " + std::to_string(tokens),
+               .next = "leave model.vocab_size out"});
+}
+
+/// What a sample begins with: the words of a user where conversations are learnt, and where nothing
+/// is given the token that the training text begins with.
+std::vector<int32_t> encode_prompt(const std::string& text, const text::ChatTemplate* chat,
+                                   const data::PreparedData& data) {
+  try {
+    const std::vector<text::ChatMessage> turn = {{"user", text}};
+    std::vector<int32_t> ids;
+    if (!text.empty()) {
+      ids = chat == nullptr ? data.tokenizer->encode(text)
+                            : chat->encode(turn, *data.tokenizer, true).ids;
+    }
+    if (ids.empty()) ids.push_back(data.shards->token(0));
+    return ids;
+  } catch (const Error& error) {
+    ErrorText words = error.text();
+    words.where = "train.sample_prompt" + (words.where.empty() ? "" : ", " + words.where);
+    throw Error(ErrorKind::kConfig, std::move(words));
   }
-  return config;
 }
 
 /// In a folder of their own: other programs take a folder with adapters for nothing but adapters.
@@ -60,20 +82,25 @@ data::LoaderOptions loader_options(const Recipe& recipe) {
 }  // namespace
 
 NextTokenTask::NextTokenTask(const Recipe& recipe, data::PreparedData data)
+    : NextTokenTask(recipe, std::move(data), open_start(recipe.train)) {}
+
+NextTokenTask::NextTokenTask(const Recipe& recipe, data::PreparedData data,
+                             const std::unique_ptr<model::ModelDirectory>& start)
     : options_(recipe.train),
       mode_(recipe.data.mode),
       data_(std::move(data)),
-      model_(configured(recipe, data_), static_cast<uint64_t>(recipe.train.seed),
-             recipe.train.lora),
+      model_(configured(recipe, data_, start.get()), static_cast<uint64_t>(recipe.train.seed),
+             recipe.train.lora, start ? &start->weights() : nullptr),
       loader_(*data_.shards, data_.split.train, loader_options(recipe)) {
   if (!data_.split.validation.empty()) {
     validation_ = std::make_unique<data::TokenLoader>(*data_.shards, data_.split.validation,
                                                       loader_options(recipe));
   }
-  if (options_.init.empty()) return;
-  const auto start = model::ModelDirectory::open(options_.init);
-  model_.parameters().load(start.weights());
-  start_ = read_starting_model(start);
+  if (!data_.chat_template.empty()) {
+    chat_ = text::ChatTemplate::from_json(data_.chat_template, "data.chat_template");
+  }
+  prompt_ = encode_prompt(options_.sample_prompt, chat_ ? &*chat_ : nullptr, data_);
+  if (start) start_ = read_starting_model(*start, *data_.tokenizer, options_.lora.given());
 }
 
 io::Json NextTokenTask::identity() const {
@@ -87,15 +114,18 @@ io::Json NextTokenTask::identity() const {
                        {"seed", options_.seed},
                        {"batch_size", options_.batch_size},
                        {"length", options_.length},
-                       {"accumulation", options_.accumulation}};
+                       {"accumulation", options_.accumulation},
+                       {"compute", options_.compute},
+                       {"z_loss", options_.z_loss},
+                       {"label_smoothing", options_.label_smoothing},
+                       {"train.lora.rank", options_.lora.rank}};
   for (const data::Portion& portion : data_.split.train) {
     if (data_.split.train.size() > 1) identity["weights"].push_back(portion.weight);
   }
   if (options_.lora.given()) {  // the adapters alone are stored: the base must be the same one
     identity["base"] = start_.hash;
-    identity["lora"] = {{"rank", options_.lora.rank},
-                        {"alpha", options_.lora.alpha},
-                        {"targets", options_.lora.targets}};
+    identity["train.lora.alpha"] = options_.lora.alpha;
+    identity["train.lora.targets"] = options_.lora.targets;
   }
   return identity;
 }
@@ -136,21 +166,29 @@ std::map<std::string, double> NextTokenTask::evaluate(int64_t limit, nn::Context
   return {{"loss", loss}, {"perplexity", std::exp(loss)}, {"tokens", static_cast<double>(tokens)}};
 }
 
+/// A token that ends answers, or a text where the template has no token for it.
+void NextTokenTask::end_answers(std::vector<int32_t>& eos, std::vector<std::string>& stop) const {
+  const std::string end = chat_->answer_end();
+  if (end.empty()) return;
+  const auto ids = data_.tokenizer->encode(end, {.specials = text::Specials::kParsed});
+  if (!ids.empty() && data_.tokenizer->token_bytes(ids[0]).empty()) return eos.push_back(ids[0]);
+  stop.push_back(end);
+}
+
 std::string NextTokenTask::sample(uint64_t seed) {
   const nn::MergedWeights merged(model_.parameters());
   infer::Model reader(model_.config(), merged.weights(), ops::torch_pool());
   infer::GenerateOptions options;
   options.max_new_tokens = options_.sample_tokens;
-  options.ignore_eos = true;
+  options.ignore_eos = !chat_;  // an answer ends
   options.sampler.temperature = 0.8;
   options.sampler.seed = static_cast<int64_t>(seed);
-  // Where nothing is given to begin with, the token that the training text begins with.
-  std::vector<int32_t> prompt = data_.tokenizer->encode(options_.sample_prompt);
-  if (prompt.empty()) prompt.push_back(data_.shards->token(0));
+  std::vector<int32_t> eos;
+  if (chat_) end_answers(eos, options.stop);
   infer::State state = reader.new_state();
   const infer::Generation drawn =
-      infer::Generator(reader, *data_.tokenizer).run(prompt, state, options);
-  return data_.tokenizer->decode(prompt) + drawn.text;
+      infer::Generator(reader, *data_.tokenizer, eos).run(prompt_, state, options);
+  return data_.tokenizer->decode(prompt_) + drawn.text;
 }
 
 void NextTokenTask::save(const std::string& folder) const {
@@ -160,17 +198,29 @@ void NextTokenTask::save(const std::string& folder) const {
   const nn::MergedWeights merged(model_.parameters());
   model::save_model(folder, model_.config(), merged.weights(), options);
   data_.tokenizer->save(std::filesystem::path(folder) / "tokenizer.json");
-  for (const auto& [name, content] : start_.companions) {
-    if (!data_.chat_template.empty() && name.starts_with("chat_template")) continue;
-    io::write_file_atomic(std::filesystem::path(folder) / name, content);
-  }
-  if (!data_.chat_template.empty()) {  // what it was trained with now wins over where it began
-    io::write_file_atomic(std::filesystem::path(folder) / "chat_template.json",
-                          data_.chat_template);
-  }
+  save_companions(folder);
   if (options_.lora.given()) {
-    nn::save_adapters(adapter_folder(folder), model_.trained(), options_.lora, start_.folder);
+    nn::save_adapters(adapter_folder(folder), model_.config(), model_.trained(), options_.lora,
+                      start_.folder);
   }
+}
+
+/// What the model was trained with now wins over where it began.
+void NextTokenTask::save_companions(const std::filesystem::path& folder) const {
+  for (const auto& [name, content] : start_.companions) {
+    if (chat_ && name.starts_with("chat_template")) continue;
+    const bool stale = chat_ && name == "tokenizer_config.json";
+    io::write_file_atomic(folder / name, stale ? without_chat_template(content, name) : content);
+  }
+  if (!chat_) return;
+  io::write_file_atomic(folder / "chat_template.json", data_.chat_template);
+  io::write_file_atomic(folder / "chat_template.jinja", chat_->to_jinja());  // for other programs
+}
+
+io::Json NextTokenTask::tokenizer_json() const {
+  return {{"kind", data_.tokenizer->kind()},
+          {"vocab_size", data_.tokenizer->vocab_size()},
+          {"hash", data_.tokenizer->hash()}};
 }
 
 int64_t NextTokenTask::trained_count() const {

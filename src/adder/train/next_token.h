@@ -1,11 +1,15 @@
 // Next-token prediction on text: the task of a language model.
 #pragma once
 
+#include <filesystem>
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "adder/data/loader.h"
 #include "adder/data/prepare.h"
 #include "adder/nn/language_model.h"
+#include "adder/text/chat_template.h"
 #include "adder/train/options.h"
 #include "adder/train/starting_model.h"
 #include "adder/train/task.h"
@@ -14,8 +18,9 @@ namespace adder::train {
 
 class NextTokenTask final : public Task {
  public:
-  /// The model's vocab_size 0 becomes the tokenizer's size. train.init is loaded when it is given;
-  /// its control tokens and companion files are kept, and with train.lora adapters are trained.
+  /// The model's vocab_size 0 becomes the tokenizer's size. train.init is loaded when it is given
+  /// (with train.lora, adapters are trained); its control tokens and companion files are kept where
+  /// its tokenizer is the text's. Throws kConfig for a train.sample_prompt that cannot be encoded.
   NextTokenTask(const Recipe& recipe, data::PreparedData data);
 
   nn::Parameters& parameters() override { return model_.trained(); }
@@ -35,8 +40,16 @@ class NextTokenTask final : public Task {
   const nn::LanguageModel& model() const { return model_; }
   /// Parameters that training changes.
   int64_t trained_count() const;
+  /// {"kind", "vocab_size", "hash"} of what the text is made of.
+  io::Json tokenizer_json() const;
 
  private:
+  /// `start`: of train.init; null without it.
+  NextTokenTask(const Recipe& recipe, data::PreparedData data,
+                const std::unique_ptr<model::ModelDirectory>& start);
+  void end_answers(std::vector<int32_t>& eos, std::vector<std::string>& stop) const;
+  void save_companions(const std::filesystem::path& folder) const;
+
   TrainOptions options_;
   std::string mode_;  // data.mode
   data::PreparedData data_;
@@ -44,6 +57,8 @@ class NextTokenTask final : public Task {
   StartingModel start_;
   data::TokenLoader loader_;
   std::unique_ptr<data::TokenLoader> validation_;  // null: nothing is held out
+  std::optional<text::ChatTemplate> chat_;         // of conversations
+  std::vector<int32_t> prompt_;                    // what samples begin with
 };
 
 }  // namespace adder::train

@@ -83,6 +83,18 @@ class NextTokenTest : public testing::Test {
   Recipe recipe_;
 };
 
+TEST_F(NextTokenTest, ABadSamplePromptIsFoundAtTheStart) {
+  recipe_.data.tokenizer = "char";
+  recipe_.train.sample_prompt = "\U0001f40d";
+  try {
+    task();
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kConfig);
+    EXPECT_NE(std::string(error.what()).find("train.sample_prompt"), std::string::npos);
+  }
+}
+
 TEST_F(NextTokenTest, ThirtyStepsAndResumeEqualSixtyByteForByteAtOneAndTwoThreads) {
   std::string at_one_thread;
   for (const int64_t threads : {1, 2}) {

@@ -1,7 +1,10 @@
 // A run's folder: one trainer at a time, run.json at its head.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "adder/io/json.h"
 
@@ -22,5 +25,12 @@ class RunLock {
 
 /// {"adder": version, "host": ..., "started": ..., then `description`}
 void write_run_json(const std::filesystem::path& run_folder, const io::Json& description);
+
+/// Appends {"step", "adder", "started", "changed": {key: value now}} to "resumed" of run.json,
+/// where "changed" are the settings of description's "config" that differ from those of the run so
+/// far (what Task::identity() speaks for is left out). Gives a line for each change: "train.lr was
+/// 0.001, is 0.002 from step 30 on". Nothing without a run.json that can be read.
+std::vector<std::string> record_resume(const std::filesystem::path& run_folder, int64_t step,
+                                       const io::Json& description);
 
 }  // namespace adder::train

@@ -11,7 +11,8 @@ constexpr int64_t kLargest = int64_t{16} << 20;
 
 /// tokenizer.json is not among them: the task writes the tokenizer that it trained with.
 constexpr const char* kCompanions[] = {"tokenizer_config.json", "special_tokens_map.json",
-                                       "chat_template.json", "chat_template.jinja"};
+                                       "tokenizer.model",       "tokenizer.model.v3",
+                                       "chat_template.json",    "chat_template.jinja"};
 
 std::string hash_of(const model::Weights& weights) {
   io::Hash128 hash;
@@ -26,16 +27,25 @@ std::string hash_of(const model::Weights& weights) {
 
 }  // namespace
 
-StartingModel read_starting_model(const model::ModelDirectory& directory) {
+StartingModel read_starting_model(const model::ModelDirectory& directory,
+                                  const text::Tokenizer& tokenizer, bool hashed) {
   StartingModel start;
   start.folder = directory.folder().string();
-  start.hash = hash_of(directory.weights());
+  if (hashed) start.hash = hash_of(directory.weights());
+  if (!text::tokenizer_file(directory.folder())) return start;
+  if (text::load_tokenizer(directory.folder())->hash() != tokenizer.hash()) return start;
   start.special_tokens = directory.special_tokens();
   for (const char* name : kCompanions) {
     const std::filesystem::path file = directory.folder() / name;
     if (std::filesystem::exists(file)) start.companions[name] = io::read_file(file, kLargest);
   }
   return start;
+}
+
+std::string without_chat_template(const std::string& tokenizer_config, const std::string& name) {
+  io::Json json = io::parse_json(tokenizer_config, name);
+  if (!json.is_object() || json.erase("chat_template") == 0) return tokenizer_config;
+  return json.dump(2) + "\n";
 }
 
 }  // namespace adder::train

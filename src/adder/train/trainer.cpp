@@ -191,7 +191,12 @@ void Run::evaluate(bool last) {
 }
 
 void Run::sample() {
-  const std::string text = task_.sample(static_cast<uint64_t>(options_.seed + step_));
+  std::string text;
+  try {
+    text = task_.sample(static_cast<uint64_t>(options_.seed + step_));
+  } catch (const Error& error) {  // a look at the model is not worth the run
+    note(fmt::format("step {}: no sample\n{}", step_, error.what()));
+  }
   if (text.empty()) return;
   io::make_directories(folder_ / "samples");
   io::write_file_atomic(folder_ / "samples" / fmt::format("step-{:08d}.txt", step_), text);
@@ -234,18 +239,25 @@ void Run::save(bool last) {
 
 /// Throws kConfig when the checkpoint was made by another task than this one, naming what differs.
 void check_identity(const io::Json& stored, const io::Json& mine, const fs::path& file) {
-  for (const auto& [key, value] : mine.items()) {
-    const auto found = stored.find(key);
-    if (found != stored.end() && *found == value) continue;
+  const auto text = [](const io::Json& identity, const std::string& key) {
+    return identity.contains(key) ? identity.at(key).dump() : "not there";
+  };
+  const auto compare = [&](const std::string& key) {
+    const std::string was = text(stored, key), is = text(mine, key);
+    if (was == is) return;
     throw Error(ErrorKind::kConfig,
                 {.what = "the run cannot be continued with another " + key,
                  .where = file.string(),
-                 .why = "it was " + (found == stored.end() ? "not recorded" : found->dump()) +
-                        ", now it is " + value.dump(),
+                 .why = "it was " + was + ", now it is " + is,
                  .next = "use the recipe and flags the run was started with (run.json has them), "
-                         "or start a new "
-                         "run, from these weights with train.init"});
+                         "or start a new run, from these weights with train.init"});
+  };
+  // What both have says best what is wrong.
+  for (const auto& item : mine.items()) {
+    if (stored.contains(item.key())) compare(item.key());
   }
+  for (const auto& item : mine.items()) compare(item.key());
+  for (const auto& item : stored.items()) compare(item.key());
 }
 
 void Run::restore(const fs::path& checkpoint) {
@@ -305,6 +317,9 @@ void Run::after_step(bool last) {
 TrainResult Run::loop(const io::Json& description, bool resumed) {
   metrics_ = std::make_unique<MetricsWriter>(folder_, resumed ? step_ : 0);
   if (!resumed) write_run_json(folder_, description);
+  if (resumed) {
+    for (const auto& change : record_resume(folder_, step_, description)) note(change);
+  }
   reported_items_ = items_;
   while (step_ < options_.steps && !result_.interrupted) {
     step();

@@ -16,6 +16,7 @@
 #include "adder/base/rng.h"
 #include "adder/io/file.h"
 #include "adder/io/safetensors.h"
+#include "adder/train/checkpoint_pointer.h"
 #include "adder/train/metrics.h"
 #include "adder/train/tensors.h"
 
@@ -55,9 +56,13 @@ class LineTask final : public Task {
     return (at::matmul(x, parameters_.at("w")) - y).square().sum();
   }
   std::map<std::string, double> evaluate(int64_t, nn::Context&) override {
+    if (!held_out.empty()) return {{"loss", held_out.at(evaluations_++)}};
     return {{"loss", (parameters_.at("w").detach() - 1).square().sum().item<double>()}};
   }
-  std::string sample(uint64_t) override { return ""; }
+  std::string sample(uint64_t) override {
+    if (bad_sample) throw Error(ErrorKind::kNumeric, {.what = "the logits are not numbers"});
+    return "";
+  }
   void save(const std::string& folder) const override {
     const at::Tensor& w = parameters_.at("w");
     io::write_safetensors(
@@ -69,15 +74,18 @@ class LineTask final : public Task {
     const at::Tensor data = parameters_.at("w").data();
     std::memcpy(data.mutable_data_ptr(), file.tensor("w").bytes.data(), 32);
   }
-  io::Json identity() const override { return {{"kind", kind}}; }
+  io::Json identity() const override { return identity_of; }
 
-  std::string kind = "line";
+  io::Json identity_of = {{"kind", "line"}};
+  std::vector<double> held_out = {};  // losses to pretend, one an evaluation
+  bool bad_sample = false;
   std::set<int64_t> poison;
   float poison_value = std::numeric_limits<float>::quiet_NaN();
 
  private:
   nn::Parameters parameters_;
   int64_t index_ = 0;
+  size_t evaluations_ = 0;
 };
 
 class TrainerTest : public testing::Test {
@@ -98,7 +106,7 @@ class TrainerTest : public testing::Test {
     listener.on_step = [this](const StepReport& report) {
       if (on_step_) on_step_(report);
     };
-    return train(task, options_, folder_ / name, resume, {{"config", "test"}}, listener);
+    return train(task, options_, folder_ / name, resume, description_, listener);
   }
 
   std::string weights(const TrainResult& result) const {
@@ -107,6 +115,7 @@ class TrainerTest : public testing::Test {
 
   fs::path folder_;
   TrainOptions options_;
+  io::Json description_ = {{"config", "test"}};
   std::string notes_;
   std::function<void(const StepReport&)> on_step_;
 };
@@ -206,15 +215,56 @@ TEST_F(TrainerTest, AnotherTaskDoesNotContinueTheRun) {
   LineTask task, other;
   options_.steps = 3;
   run(task, "a");
-  other.kind = "curve";
   options_.steps = 6;
-  try {
-    run(other, "a", true);
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::kConfig);
-    EXPECT_NE(error.text().what.find("kind"), std::string::npos);
+  const std::vector<std::pair<std::string, io::Json>> others = {
+      {"kind", {{"kind", "curve"}}},
+      {"rank", {{"kind", "line"}, {"rank", 3}}},  // what the run did not have
+      {"kind", io::Json::object()}};              // what it had
+  for (const auto& [key, identity] : others) {
+    other.identity_of = identity;
+    try {
+      run(other, "a", true);
+      ADD_FAILURE() << identity;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kConfig);
+      EXPECT_NE(error.text().what.find(key), std::string::npos) << error.what();
+    }
   }
+}
+
+TEST_F(TrainerTest, OtherSettingsOfAResumedRunAreToldAndRecorded) {
+  const auto config = [](double lr, int64_t steps) {
+    return io::Json{{"config",
+                     {{"train", {{"lr", lr}, {"steps", steps}, {"init", "a"}}},
+                      {"model", {{"d_model", steps}}}}}};
+  };
+  LineTask first, second, third;
+  options_.steps = 3;
+  description_ = config(0.5, 3);
+  run(first, "a");
+  options_.steps = 6;
+  description_ = config(0.5, 6);
+  run(second, "a", true);
+  EXPECT_EQ(notes_, "train.steps was 3, is 6 from step 4 on\n");
+  notes_.clear();
+  options_.steps = 9;
+  description_ = config(0.25, 6);
+  run(third, "a", true);
+  EXPECT_EQ(notes_, "train.lr was 0.5, is 0.25 from step 7 on\n");
+  const io::Json json = io::read_json_file(folder_ / "a" / "run.json");
+  EXPECT_EQ(json.at("config"), config(0.5, 3).at("config"));
+  ASSERT_EQ(json.at("resumed").size(), 2u);
+  EXPECT_EQ(json.at("resumed")[0].at("changed"), io::Json({{"train.steps", 6}}));
+  EXPECT_EQ(json.at("resumed")[1].at("changed"), io::Json({{"train.lr", 0.25}}));
+  EXPECT_EQ(json.at("resumed")[1].at("step"), 6);
+}
+
+TEST_F(TrainerTest, ASampleThatFailsIsANote) {
+  LineTask task;
+  task.bad_sample = true;
+  options_.steps = 3;
+  EXPECT_EQ(run(task, "a").step, 3);
+  EXPECT_NE(notes_.find("step 3: no sample"), std::string::npos) << notes_;
 }
 
 TEST_F(TrainerTest, ResumingNothingIsAnError) {
@@ -244,11 +294,14 @@ TEST_F(TrainerTest, TheBestCheckpointIsKept) {
   options_.eval_every = 5;
   options_.save_every = 5;
   options_.keep_last = 1;
-  options_.guard.on_nan = "skip";
+  task.held_out = {5, 4, 1, 2, 3, 2, 2, 2, 2, 2, 2, 2};  // after steps 5, 10, ...
   run(task, "a");
-  const std::string best = io::read_file(folder_ / "a" / "checkpoints" / "best", 100);
-  EXPECT_TRUE(fs::exists(folder_ / "a" / "checkpoints" / best.substr(0, best.size() - 1) /
-                         "model.safetensors"));
+  const fs::path checkpoints = folder_ / "a" / "checkpoints";
+  const auto best = pointed_checkpoint(checkpoints / "best");
+  EXPECT_EQ(best, checkpoints / "step-00000015");
+  EXPECT_TRUE(fs::exists(*best / "model.safetensors"));
+  EXPECT_EQ(pointed_checkpoint(checkpoints / "latest"), checkpoints / "step-00000060");
+  EXPECT_FALSE(fs::exists(checkpoints / "step-00000020"));
 }
 
 }  // namespace

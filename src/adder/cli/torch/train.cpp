@@ -5,11 +5,13 @@
 #include <memory>
 
 #include "adder/base/error.h"
+#include "adder/cli/fine_tuning.h"
 #include "adder/cli/output.h"
 #include "adder/cli/prepare_text.h"
 #include "adder/cli/recipe.h"
 #include "adder/cli/torch/verbs.h"
 #include "adder/io/file.h"
+#include "adder/train/checkpoints.h"
 #include "adder/train/metrics.h"
 #include "adder/train/next_token.h"
 #include "adder/train/report.h"
@@ -83,6 +85,15 @@ void say_summary(const train::TrainResult& result, const fs::path& run, Words wo
       run.string()));
 }
 
+/// A full fine-tuning that is resumed needs nothing of train.init any more: all that it took is in
+/// its checkpoints. (Adapters are resumed on top of that model.)
+bool start_from_itself(train::Recipe& recipe, const fs::path& run) {
+  if (recipe.train.init.empty() || recipe.train.lora.given()) return false;
+  const auto checkpoint = train::Checkpoints::newest_whole(run);
+  if (checkpoint) recipe.train.init = checkpoint->string();
+  return checkpoint.has_value();
+}
+
 /// The report is worth a warning, not the run.
 fs::path try_report(const fs::path& run) {
   try {
@@ -120,13 +131,15 @@ int run_train(Words words) {
   const fs::path folder = run.empty() ? fs::path("runs") / fs::path(file).stem() : fs::path(run);
   train::Recipe& recipe = loaded.recipe;
   recipe.check();
-  train::NextTokenTask task(recipe, prepare_text(recipe));
+  const bool from_itself = resume && start_from_itself(recipe, folder);
+  take_starting_model(loaded);
+  train::NextTokenTask task(recipe, prepare_text(loaded, from_itself));
   const int64_t parameters = model::parameter_count(task.model().config());
-  recipe.model =
-      task.model().config();  // as it is trained: fine-tuning takes the model's own options
   const int64_t trained = task.trained_count();
+  recipe.model = task.model().config();  // as it is trained, with the size of the vocabulary
   const io::Json description = {{"config", loaded.to_json()},
                                 {"model", {{"parameters", parameters}, {"trained", trained}}},
+                                {"tokenizer", task.tokenizer_json()},
                                 {"seed", recipe.train.seed}};
   const std::string adapters =
       recipe.train.lora.given()

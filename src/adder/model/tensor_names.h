@@ -1,0 +1,11 @@
+// Names that mean the same in several layouts.
+#pragma once
+
+namespace adder::model {
+
+inline constexpr const char* kEmbedding = "backbone.embeddings.weight";
+/// The Mamba authors' name for it.
+inline constexpr const char* kOriginalEmbedding = "backbone.embedding.weight";
+inline constexpr const char* kHead = "lm_head.weight";
+
+}  // namespace adder::model
