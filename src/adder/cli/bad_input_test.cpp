@@ -86,8 +86,8 @@ TEST_F(BadInput, TokenizersThatCannotBeUsed) {
   run_adder({"data", "tokenizer", "--text", text, "--out", folder_ / "large.json"});
   const std::string large = io::read_file(folder_ / "large.json", 1 << 20);
   write_ids(folder_ / "ids.npy", {1, 2, 3});
-  for (const auto& [tokenizer, reason] :
-       {std::pair(foreign, "its model is Unigram"), std::pair(large, "does not belong to the model")}) {
+  for (const auto& [tokenizer, reason] : {std::pair(foreign, "its model is Unigram"),
+                                          std::pair(large, "does not belong to the model")}) {
     const auto model = broken("tokenizer.json", tokenizer);
     const auto made = run_adder({"generate", model, "--ids", folder_ / "ids.npy",
                                  "--max-new-tokens", "2", "--ignore-eos", "--json"});
