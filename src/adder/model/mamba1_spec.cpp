@@ -56,27 +56,21 @@ std::vector<TensorSpec> Mamba1Spec::tensors(const LayerPlace& place) const {
   const Init low_rank = uniform_fan_in(s.dt_rank, dt_scale);
   const Init dt_start = dt_init == "random" ? low_rank : Init{Init::Kind::kConstant, low_rank.b};
 
-  std::vector<TensorSpec> list;
-  const auto matrix = [&](const char* name, int64_t rows, int64_t columns, Init init) {
-    list.push_back({name, {rows, columns}, init, true, false});
-  };
-  const auto small = [&](const char* name, Shape shape, Init init, bool decay = false) {
-    list.push_back({name, std::move(shape), init, decay, true});
-  };
-  matrix("in_proj.weight", 2 * s.d_inner, place.d_model, uniform_fan_in(place.d_model));
-  if (bias) small("in_proj.bias", {2 * s.d_inner}, zero);
-  small("conv1d.weight", {s.d_inner, 1, d_conv}, taps, true);
-  if (conv_bias) small("conv1d.bias", {s.d_inner}, taps);
-  matrix("x_proj.weight", s.x_proj, s.d_inner, uniform_fan_in(s.d_inner));
-  matrix("dt_proj.weight", s.d_inner, s.dt_rank, dt_start);
-  small("dt_proj.bias", {s.d_inner},
-        {Init::Kind::kInverseSoftplusDt, dt_min, dt_max, dt_init_floor});
-  small("A_log", {s.d_inner, d_state}, {Init::Kind::kLogArange});
-  small("D", {s.d_inner}, one);
-  matrix("out_proj.weight", place.d_model, s.d_inner,
-         uniform_fan_in(s.d_inner, place.output_scale()));
-  if (bias) small("out_proj.bias", {place.d_model}, zero);
-  return list;
+  TensorList list;
+  list.matrix("in_proj.weight", 2 * s.d_inner, place.d_model, uniform_fan_in(place.d_model));
+  if (bias) list.small("in_proj.bias", {2 * s.d_inner}, zero);
+  list.small("conv1d.weight", {s.d_inner, 1, d_conv}, taps, true);
+  if (conv_bias) list.small("conv1d.bias", {s.d_inner}, taps);
+  list.matrix("x_proj.weight", s.x_proj, s.d_inner, uniform_fan_in(s.d_inner));
+  list.matrix("dt_proj.weight", s.d_inner, s.dt_rank, dt_start);
+  list.small("dt_proj.bias", {s.d_inner},
+             {Init::Kind::kInverseSoftplusDt, dt_min, dt_max, dt_init_floor});
+  list.small("A_log", {s.d_inner, d_state}, {Init::Kind::kLogArange});
+  list.small("D", {s.d_inner}, one);
+  list.matrix("out_proj.weight", place.d_model, s.d_inner,
+              uniform_fan_in(s.d_inner, place.output_scale()));
+  if (bias) list.small("out_proj.bias", {place.d_model}, zero);
+  return list.specs;
 }
 
 std::vector<StateSpec> Mamba1Spec::states(const LayerPlace& place) const {

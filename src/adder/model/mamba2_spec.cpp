@@ -93,25 +93,20 @@ std::vector<TensorSpec> Mamba2Spec::tensors(const LayerPlace& place) const {
   const Init conv_weight_init =
       conv_init > 0 ? Init{Init::Kind::kUniform, -conv_init, conv_init} : conv_bias_init;
 
-  std::vector<TensorSpec> list;
-  const auto matrix = [&](const char* name, int64_t rows, int64_t columns, double scale) {
-    list.push_back({name, {rows, columns}, uniform_fan_in(columns, scale), true, false});
-  };
-  const auto small = [&](const char* name, Shape shape, Init init, bool decay = false) {
-    list.push_back({name, std::move(shape), init, decay, true});
-  };
-  matrix("in_proj.weight", s.in_proj, place.d_model, 1);
-  if (bias) small("in_proj.bias", {s.in_proj}, zero);
-  small("conv1d.weight", {s.conv_dim, 1, d_conv}, conv_weight_init, true);
-  if (conv_bias) small("conv1d.bias", {s.conv_dim}, conv_bias_init);
-  small("dt_bias", {s.heads}, {Init::Kind::kInverseSoftplusDt, dt_min, dt_max, dt_init_floor});
-  small("A_log", {s.heads}, {Init::Kind::kLogUniform, A_min, A_max});
-  small("D", {D_has_head_dim ? s.d_ssm : s.heads}, one);
-  if (gated_norm != "none") small("norm.weight", {s.d_ssm}, one);
-  if (learnable_init_states) small("init_states", {s.heads, head_dim, d_state}, zero);
-  matrix("out_proj.weight", place.d_model, s.d_inner, place.output_scale());
-  if (bias) small("out_proj.bias", {place.d_model}, zero);
-  return list;
+  TensorList list;
+  list.matrix("in_proj.weight", s.in_proj, place.d_model, uniform_fan_in(place.d_model));
+  if (bias) list.small("in_proj.bias", {s.in_proj}, zero);
+  list.small("conv1d.weight", {s.conv_dim, 1, d_conv}, conv_weight_init, true);
+  if (conv_bias) list.small("conv1d.bias", {s.conv_dim}, conv_bias_init);
+  list.small("dt_bias", {s.heads}, {Init::Kind::kInverseSoftplusDt, dt_min, dt_max, dt_init_floor});
+  list.small("A_log", {s.heads}, {Init::Kind::kLogUniform, A_min, A_max});
+  list.small("D", {D_has_head_dim ? s.d_ssm : s.heads}, one);
+  if (gated_norm != "none") list.small("norm.weight", {s.d_ssm}, one);
+  if (learnable_init_states) list.small("init_states", {s.heads, head_dim, d_state}, zero);
+  list.matrix("out_proj.weight", place.d_model, s.d_inner,
+              uniform_fan_in(s.d_inner, place.output_scale()));
+  if (bias) list.small("out_proj.bias", {place.d_model}, zero);
+  return list.specs;
 }
 
 std::vector<StateSpec> Mamba2Spec::states(const LayerPlace& place) const {

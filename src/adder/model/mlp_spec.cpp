@@ -31,12 +31,12 @@ std::vector<TensorSpec> MlpSpec::tensors(const LayerPlace& place) const {
   const int64_t width = place.d_model, inner = hidden(width);
   const int64_t rows = kind == "swiglu" ? 2 * inner : inner;
   const Init in = uniform_fan_in(width), out = uniform_fan_in(inner, place.output_scale());
-  std::vector<TensorSpec> list;
-  list.push_back({"fc1.weight", {rows, width}, in, true, false});
-  if (bias) list.push_back({"fc1.bias", {rows}, {}, false, true});
-  list.push_back({"fc2.weight", {width, inner}, out, true, false});
-  if (bias) list.push_back({"fc2.bias", {width}, {}, false, true});
-  return list;
+  TensorList list;
+  list.matrix("fc1.weight", rows, width, in);
+  if (bias) list.small("fc1.bias", {rows}, {});
+  list.matrix("fc2.weight", width, inner, out);
+  if (bias) list.small("fc2.bias", {width}, {});
+  return list.specs;
 }
 
 double MlpSpec::forward_flops(int64_t d_model) const {

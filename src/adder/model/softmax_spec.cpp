@@ -64,22 +64,17 @@ void SoftmaxSpec::check(const LayerPlace& place) const {
 
 std::vector<TensorSpec> SoftmaxSpec::tensors(const LayerPlace& place) const {
   const Sizes s = sizes(place.d_model);
-  std::vector<TensorSpec> list;
-  const auto matrix = [&](const char* name, int64_t rows, int64_t columns, double scale) {
-    list.push_back({name, {rows, columns}, uniform_fan_in(columns, scale), true, false});
-  };
-  const auto small = [&](const char* name, Shape shape, Init init, bool decay = false) {
-    list.push_back({name, std::move(shape), init, decay, true});
-  };
-  matrix("in_proj.weight", s.in_proj, place.d_model, 1);
-  if (qkv_bias) small("in_proj.bias", {s.in_proj}, {});
+  TensorList list;
+  list.matrix("in_proj.weight", s.in_proj, place.d_model, uniform_fan_in(place.d_model));
+  if (qkv_bias) list.small("in_proj.bias", {s.in_proj}, {});
   if (d_conv > 0) {
-    small("conv1d.weight", {s.qkv, 1, d_conv}, uniform_fan_in(d_conv), true);
-    small("conv1d.bias", {s.qkv}, uniform_fan_in(d_conv));
+    list.small("conv1d.weight", {s.qkv, 1, d_conv}, uniform_fan_in(d_conv), true);
+    list.small("conv1d.bias", {s.qkv}, uniform_fan_in(d_conv));
   }
-  matrix("out_proj.weight", place.d_model, s.d_inner, place.output_scale());
-  if (out_bias) small("out_proj.bias", {place.d_model}, {});
-  return list;
+  list.matrix("out_proj.weight", place.d_model, s.d_inner,
+              uniform_fan_in(s.d_inner, place.output_scale()));
+  if (out_bias) list.small("out_proj.bias", {place.d_model}, {});
+  return list.specs;
 }
 
 std::vector<StateSpec> SoftmaxSpec::states(const LayerPlace& place) const {

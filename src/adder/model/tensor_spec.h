@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "adder/base/dtype.h"
@@ -42,6 +43,19 @@ struct TensorSpec {
   bool decay = false;  // weight decay applies
   bool keep_f32 =
       false;  // stays fp32 under bf16 compute (decays, biases, norms; mamba-core section 8)
+};
+
+/// The tensors of a mixer or an MLP, as their specs list them.
+struct TensorList {
+  std::vector<TensorSpec> specs;
+  /// Takes part in matrix products: decays, and goes along in the compute type.
+  void matrix(std::string name, int64_t rows, int64_t columns, Init init) {
+    specs.push_back({std::move(name), {rows, columns}, init, /*decay=*/true, /*keep_f32=*/false});
+  }
+  /// Norms, biases, decays, convolutions: stays f32.
+  void small(std::string name, Shape shape, Init init, bool decay = false) {
+    specs.push_back({std::move(name), std::move(shape), init, decay, /*keep_f32=*/true});
+  }
 };
 
 /// A borrowed tensor, dense and row-major.
