@@ -10,6 +10,7 @@
 #include "adder/kernels/linear.h"
 #include "adder/kernels/rms_norm.h"
 #include "adder/model/convert.h"
+#include "adder/model/tensor_names.h"
 
 namespace adder::infer {
 namespace {
@@ -39,9 +40,9 @@ struct Model::Impl {
       mlp_norms.emplace_back(weights.at(prefix + "norm2.weight"));
       mlps.emplace_back(config.mlp, weights, prefix + "mlp.");
     }
-    final_norm = SmallTensor(weights.at("backbone.norm_f.weight"));
-    embedding = weights.at("backbone.embeddings.weight");
-    head = config.tie_embeddings ? embedding : weights.at("lm_head.weight");
+    final_norm = SmallTensor(weights.at(model::kFinalNorm));
+    embedding = weights.at(model::kEmbedding);
+    head = config.tie_embeddings ? embedding : weights.at(model::kHead);
     start = State(config);
     for (const auto& mixer : mixers) mixer->start(start);
   }

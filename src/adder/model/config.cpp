@@ -4,6 +4,7 @@
 
 #include "adder/base/checked.h"
 #include "adder/model/option_check.h"
+#include "adder/model/tensor_names.h"
 
 namespace adder::model {
 
@@ -54,11 +55,7 @@ std::vector<TensorSpec> tensor_specs(const ModelConfig& config) {
   };
 
   std::vector<TensorSpec> specs;
-  specs.push_back({"backbone.embeddings.weight",
-                   table,
-                   {Init::Kind::kNormal, config.embedding_std},
-                   true,
-                   false});
+  specs.push_back({kEmbedding, table, {Init::Kind::kNormal, config.embedding_std}, true, false});
   for (int64_t layer = 0; layer < config.n_layer; ++layer) {
     const auto add = [&](std::vector<TensorSpec> tensors, const std::string& prefix) {
       for (TensorSpec& tensor : tensors) {
@@ -72,10 +69,10 @@ std::vector<TensorSpec> tensor_specs(const ModelConfig& config) {
     specs.push_back(norm(layer_prefix(layer) + "norm2.weight"));
     add(config.mlp.tensors(config.place(layer)), layer_prefix(layer) + "mlp.");
   }
-  specs.push_back(norm("backbone.norm_f.weight"));
+  specs.push_back(norm(kFinalNorm));
   if (!config.tie_embeddings) {
     const double bound = 1 / std::sqrt(static_cast<double>(config.d_model));
-    specs.push_back({"lm_head.weight", table, {Init::Kind::kUniform, -bound, bound}, true, false});
+    specs.push_back({kHead, table, {Init::Kind::kUniform, -bound, bound}, true, false});
   }
   return specs;
 }

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "adder/model/tensor_names.h"
 #include "adder/nn/checkpoint.h"
 #include "adder/nn/operators.h"
 
@@ -44,8 +45,7 @@ Tensor LanguageModel::forward(const Tensor& tokens, Context& context,
                               std::vector<State>* carried) const {
   if (carried != nullptr) carried->resize(blocks_.size());
   context.padding = padding_of(context.seq_idx);
-  Tensor hidden =
-      at::embedding(parameters_.at("backbone.embeddings.weight"), tokens).to(context.compute);
+  Tensor hidden = at::embedding(parameters_.at(model::kEmbedding), tokens).to(context.compute);
   Tensor residual;  // the sum of what earlier blocks gave; undefined before the first
   for (size_t layer = 0; layer < blocks_.size(); ++layer) {
     context.layer = static_cast<int64_t>(layer);
@@ -53,7 +53,7 @@ Tensor LanguageModel::forward(const Tensor& tokens, Context& context,
     std::tie(hidden, residual) = run_block(blocks_[layer], hidden, residual, context, state);
   }
   const OptionalTensor sum = residual.defined() ? OptionalTensor(residual) : std::nullopt;
-  return add_and_norm(hidden, sum, parameters_.at("backbone.norm_f.weight")).first;
+  return add_and_norm(hidden, sum, parameters_.at(model::kFinalNorm)).first;
 }
 
 std::pair<Tensor, Tensor> LanguageModel::add_and_norm(const Tensor& x,
@@ -99,7 +99,7 @@ std::pair<Tensor, Tensor> LanguageModel::run_block(const Block& block, const Ten
 }
 
 const Tensor& LanguageModel::head() const {
-  return parameters_.at(config_.tie_embeddings ? "backbone.embeddings.weight" : "lm_head.weight");
+  return parameters_.at(config_.tie_embeddings ? model::kEmbedding : model::kHead);
 }
 
 Tensor LanguageModel::logits(const Tensor& hidden) const {
