@@ -145,29 +145,15 @@ std::unique_ptr<Tokenizer> to_tokenizer(const Learner& learner, size_t controls)
   for (size_t id = 0; id < controls; ++id) {
     control_tokens.emplace_back(tokens[id], static_cast<int32_t>(id));
   }
-  io::Json root = hf_frame(control_tokens);
-  root["added_tokens"][0][kEosRole] = true;
-  const io::Json byte_level = {{"type", "ByteLevel"},
-                               {"add_prefix_space", false},
-                               {"trim_offsets", true},
-                               {"use_regex", true}};
-  for (const char* part : {"pre_tokenizer", "decoder"}) root[part] = byte_level;
   io::Json vocab = io::Json::object(), merges = io::Json::array();
   auto& pairs = vocab.get_ref<io::Json::object_t&>();  // appended as they are: all are distinct
   for (size_t id = 0; id < tokens.size(); ++id) pairs.push_back({tokens[id], io::Json(id)});
   for (const Pair pair : learner.merges()) {
     merges.push_back(io::Json::array({tokens[pair >> 32], tokens[pair & 0xFFFFFFFF]}));
   }
-  root["model"] = {{"type", "BPE"},
-                   {"dropout", nullptr},
-                   {"unk_token", nullptr},
-                   {"continuing_subword_prefix", nullptr},
-                   {"end_of_word_suffix", nullptr},
-                   {"fuse_unk", false},
-                   {"byte_fallback", false},
-                   {"ignore_merges", false},
-                   {"vocab", std::move(vocab)},
-                   {"merges", std::move(merges)}};
+  io::Json root =
+      hf_byte_level_bpe(control_tokens, /*use_regex=*/true, std::move(vocab), std::move(merges));
+  root["added_tokens"][0][kEosRole] = true;
   return parse_tokenizer(root.dump(), "the trained tokenizer");
 }
 

@@ -21,29 +21,15 @@ size_t ByteTokenizer::cut_at(std::string_view text, size_t limit) const {
 }
 
 std::string ByteTokenizer::to_json() const {
-  io::Json root = hf_frame({{kEosToken, kEos}});
-  const io::Json byte_level = {{"type", "ByteLevel"},
-                               {"add_prefix_space", false},
-                               {"trim_offsets", true},
-                               {"use_regex", false}};
-  root["pre_tokenizer"] = byte_level;
-  root["decoder"] = byte_level;
   io::Json vocab = io::Json::object();
   for (int byte = 0; byte < 256; ++byte) {
     vocab.emplace(byte_level_symbol(static_cast<uint8_t>(byte)), byte);
   }
   vocab.emplace(kEosToken, kEos);
-  root["model"] = {{"type", "BPE"},
-                   {"dropout", nullptr},
-                   {"unk_token", nullptr},
-                   {"continuing_subword_prefix", nullptr},
-                   {"end_of_word_suffix", nullptr},
-                   {"fuse_unk", false},
-                   {"byte_fallback", false},
-                   {"ignore_merges", false},
-                   {"vocab", std::move(vocab)},
-                   {"merges", io::Json::array()}};
-  return root.dump(2) + "\n";
+  return hf_byte_level_bpe({{kEosToken, kEos}}, /*use_regex=*/false, std::move(vocab),
+                           io::Json::array())
+             .dump(2) +
+         "\n";
 }
 
 }  // namespace adder::text

@@ -22,6 +22,32 @@ io::Json hf_frame(const ControlTokens& control_tokens) {
           {"post_processor", nullptr}, {"decoder", nullptr},    {"model", nullptr}};
 }
 
+io::Json hf_bpe_model(io::Json vocab, io::Json merges) {
+  return {{"type", "BPE"},
+          {"dropout", nullptr},
+          {"unk_token", nullptr},
+          {"continuing_subword_prefix", nullptr},
+          {"end_of_word_suffix", nullptr},
+          {"fuse_unk", false},
+          {"byte_fallback", false},
+          {"ignore_merges", false},
+          {"vocab", std::move(vocab)},
+          {"merges", std::move(merges)}};
+}
+
+io::Json hf_byte_level_bpe(const ControlTokens& control_tokens, bool use_regex, io::Json vocab,
+                           io::Json merges) {
+  io::Json root = hf_frame(control_tokens);
+  for (const char* part : {"pre_tokenizer", "decoder"}) {
+    root[part] = {{"type", "ByteLevel"},
+                  {"add_prefix_space", false},
+                  {"trim_offsets", true},
+                  {"use_regex", use_regex}};
+  }
+  root["model"] = hf_bpe_model(std::move(vocab), std::move(merges));
+  return root;
+}
+
 ControlTokens read_control_tokens(const io::JsonView& root) {
   ControlTokens tokens;
   for (AddedToken& token : read_added_tokens(root)) {

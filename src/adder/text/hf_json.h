@@ -32,6 +32,13 @@ io::Json hf_added_token(const std::string& content, int32_t id);
 /// model; the last five null.
 io::Json hf_frame(const ControlTokens& control_tokens);
 
+/// `model`: BPE with these tokens and merges, every other setting at its plain value.
+io::Json hf_bpe_model(io::Json vocab, io::Json merges);
+
+/// A byte-level BPE tokenizer, whole. `use_regex`: cut into words by GPT-2's pattern first.
+io::Json hf_byte_level_bpe(const ControlTokens& control_tokens, bool use_regex, io::Json vocab,
+                           io::Json merges);
+
 /// The added tokens of a file. Each id must be the one that the model's vocabulary gives, or come
 /// after it. Throws kFormat for malformed entries, repeated ids and texts; kUnsupported for options
 /// other than Adder's own (lstrip, rstrip, single_word, normalized).

@@ -296,16 +296,10 @@ std::string sentencepiece_to_json(std::string_view content, const std::string& n
   root["normalizer"] = normalizer_of(model, kMark);
   root["post_processor"] = bos_template(model);
   root["decoder"] = decoder_of(model, kMark);
-  root["model"] = {{"type", "BPE"},
-                   {"dropout", nullptr},
-                   {"unk_token", std::move(unk)},
-                   {"continuing_subword_prefix", nullptr},
-                   {"end_of_word_suffix", nullptr},
-                   {"fuse_unk", true},
-                   {"byte_fallback", model.byte_fallback},
-                   {"ignore_merges", false},
-                   {"vocab", std::move(vocab)},
-                   {"merges", merges_of(model)}};
+  io::Json& bpe = root["model"] = hf_bpe_model(std::move(vocab), merges_of(model));
+  bpe["unk_token"] = std::move(unk);
+  bpe["fuse_unk"] = true;
+  bpe["byte_fallback"] = model.byte_fallback;
   return root.dump() + "\n";
 }
 
