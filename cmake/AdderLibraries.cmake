@@ -7,8 +7,8 @@ adder_link_rooms(adder room_cli)
 set_target_properties(adder PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0 BUILD_RPATH "$ORIGIN" INSTALL_RPATH "$ORIGIN")
 
 # bin/adder: a thin program on it.
-add_executable(adder_program ${CMAKE_SOURCE_DIR}/src/adder/cli/main.cpp)
-target_link_libraries(adder_program PRIVATE adder adder_flags)
+add_executable(adder_program ${CMAKE_SOURCE_DIR}/src/adder/cli/main.cpp ${CMAKE_SOURCE_DIR}/src/adder/cli/line_editor.cpp)
+target_link_libraries(adder_program PRIVATE adder adder_flags adder::libedit)
 set_target_properties(adder_program PROPERTIES OUTPUT_NAME adder)
 if(TARGET adder_cli_test)
   add_dependencies(adder_cli_test adder_program)

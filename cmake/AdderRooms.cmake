@@ -1,10 +1,12 @@
 # adder_room(NAME DEPENDS ...): the sources of src/adder/NAME as an object library room_NAME, and its
 # *_test.cpp as a program adder_NAME_test of the objects of that room and those below it.
+# UNITY: several sources a compilation, for headers that cost more than the code below them;
+# UNITY_SOURCES: of the room alone, not of its tests.
 # FOLDER: where under src/adder the room stands, when that is not NAME. INCLUDE, EXCLUDE: patterns of paths.
 set_property(GLOBAL PROPERTY adder_tests)
 
 function(adder_room name)
-  cmake_parse_arguments(ROOM "UNITY" "FOLDER;INCLUDE;EXCLUDE" "DEPENDS" ${ARGN})
+  cmake_parse_arguments(ROOM "UNITY;UNITY_SOURCES" "FOLDER;INCLUDE;EXCLUDE" "DEPENDS" ${ARGN})
   if(NOT ROOM_FOLDER)
     set(ROOM_FOLDER ${name})
   endif()
@@ -26,7 +28,7 @@ function(adder_room name)
   endif()
   add_library(room_${name} OBJECT ${sources})
   target_link_libraries(room_${name} PUBLIC adder_flags ${ROOM_DEPENDS})
-  if(ROOM_UNITY)
+  if(ROOM_UNITY OR ROOM_UNITY_SOURCES)
     set_target_properties(room_${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
   endif()
   if(tests AND ADDER_TESTS)
@@ -75,11 +77,14 @@ function(adder_kernel_variants)
   set(flags_portable "")
   set(flags_avx2 -mavx2 -mfma -mf16c)
   set(flags_avx512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mf16c -mprefer-vector-width=512)
+  # Fused multiply-adds. An option of the sources: those of a target come before the -ffp-contract=off of
+  # adder_flags, which would win.
+  set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS -ffp-contract=fast)
   foreach(isa portable avx2 avx512)
     add_library(kernels_${isa} OBJECT ${sources})
     # No guessing of virtual callees: it would emit copies of inline functions of other rooms (Serial::run)
     # compiled for this instruction set, which the linker might then choose for everyone.
-    target_compile_options(kernels_${isa} PRIVATE ${ADDER_KERNEL_OPTIMISATION} -ffp-contract=fast
+    target_compile_options(kernels_${isa} PRIVATE ${ADDER_KERNEL_OPTIMISATION}
                            -fno-devirtualize-speculatively ${flags_${isa}})
     target_compile_definitions(kernels_${isa} PRIVATE ADDER_ISA=${isa})
     target_link_libraries(kernels_${isa} PUBLIC adder_flags room_base)

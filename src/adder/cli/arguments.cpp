@@ -58,6 +58,10 @@ void Arguments::texts(std::string_view name, std::vector<std::string>& value,
   option(name, value, std::string(help) + "; may be given several times");
 }
 
+void Arguments::short_name(char letter, std::string_view key) {
+  short_names_[std::string(key)] = std::string("-") + letter;
+}
+
 void Arguments::positional(std::string_view name, std::string& value, std::string_view help) {
   positionals_.push_back({.name = std::string(name), .help = std::string(help), .value = &value});
 }
@@ -101,8 +105,10 @@ bool Arguments::parse(Words words) {
   app.allow_extras();
   for (const auto& entry : options_) {
     const auto keep = [](const CLI::results_t&) { return true; };
-    auto* option =
-        is_bare(entry) ? app.add_flag(flag_of(entry)) : app.add_option(flag_of(entry), keep);
+    const auto short_name = short_names_.find(entry.key);
+    const auto names =
+        (short_name == short_names_.end() ? "" : short_name->second + ",") + flag_of(entry);
+    auto* option = is_bare(entry) ? app.add_flag(names) : app.add_option(names, keep);
     if (is_bool(entry) && !is_bare(entry)) option->expected(0, 1);
     if (is_list(entry)) option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   }
@@ -155,7 +161,10 @@ std::string Arguments::help_text() const {
     if (!is_bare(entry) && !defaults_[i].empty()) note += " (default " + defaults_[i] + ")";
     const bool verbatim = std::ranges::find(verbatim_, entry.key) != verbatim_.end();
     const std::string word = is_bare(entry) ? "" : verbatim ? " TEXT" : " " + value_word(entry);
-    help.row(flag_of(entry) + word, note);
+    const auto short_name = short_names_.find(entry.key);
+    const auto names =
+        (short_name == short_names_.end() ? "" : short_name->second + ", ") + flag_of(entry);
+    help.row(names + word, note);
   }
   help.row("--help", "this text");
   if (!examples_.empty()) help.heading("examples");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -36,6 +37,9 @@ class Arguments {
   /// A flag that may be given several times; each text is taken as it is, commas included.
   void texts(std::string_view name, std::vector<std::string>& value, std::string_view help);
 
+  /// "-p" for the flag of this key.
+  void short_name(char letter, std::string_view key);
+
   /// A word that must be there; they are taken in the order of these calls. `name` in capitals.
   void positional(std::string_view name, std::string& value, std::string_view help);
   /// One word or more, as the last of the positional ones.
@@ -67,7 +71,8 @@ class Arguments {
   std::vector<OptionEntry> options_;
   std::vector<std::string> defaults_;  // of options_, as text
   std::vector<Positional> positionals_;
-  std::vector<std::string> verbatim_;  // keys of texts()
+  std::vector<std::string> verbatim_;                            // keys of texts()
+  std::map<std::string, std::string, std::less<>> short_names_;  // "-p" of a key
   std::vector<std::string> given_;
 };
 

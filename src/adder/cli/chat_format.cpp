@@ -7,9 +7,8 @@
 
 namespace adder::cli {
 
-ChatFormat::ChatFormat(std::optional<text::ChatTemplate> chat, std::string system,
-                       std::string after)
-    : chat_(std::move(chat)), system_(std::move(system)), after_(std::move(after)) {
+ChatFormat::ChatFormat(std::optional<text::ChatTemplate> chat, std::string system, Plain plain)
+    : chat_(std::move(chat)), system_(std::move(system)), plain_(std::move(plain)) {
   if (chat_ || system_.empty()) return;
   throw Error(ErrorKind::kUsage, {.what = "a system message needs a chat template",
                                   .where = "--system",
@@ -17,8 +16,13 @@ ChatFormat::ChatFormat(std::optional<text::ChatTemplate> chat, std::string syste
 }
 
 std::vector<int32_t> ChatFormat::turn(const text::Tokenizer& tokenizer, std::string_view line,
-                                      std::span<const int32_t> before) const {
-  if (!chat_) return tokenizer.encode(std::string(line) + after_);
+                                      std::span<const int32_t> before, bool ended) const {
+  if (!chat_) {
+    const std::string text = std::string(line) + plain_.after;
+    if (before.empty()) return text::encode_beginning(tokenizer, text);
+    if (ended) return tokenizer.encode(text);
+    return tokenizer.encode(plain_.between + text, {.before = text::Before::kText});
+  }
   if (before.empty()) {
     std::vector<text::ChatMessage> messages;
     if (!system_.empty()) messages.push_back({"system", system_});
@@ -49,15 +53,16 @@ std::vector<int32_t> ChatFormat::after_answer(const text::Tokenizer& tokenizer,
   return {whole.begin() + static_cast<std::ptrdiff_t>(read), whole.end()};
 }
 
-void ChatFormat::end_answers(const text::Tokenizer& tokenizer, std::vector<int32_t>& eos,
-                             infer::GenerateOptions& options) const {
-  if (!chat_ || chat_->answer_end().empty()) return;
+AnswerEnds ChatFormat::ends(const text::Tokenizer& tokenizer, std::vector<int32_t> tokens) const {
+  AnswerEnds ends{std::move(tokens), {}};
+  if (!chat_ || chat_->answer_end().empty()) return ends;
   const int32_t first = after_answer(tokenizer, "x").front();
   if (tokenizer.token_bytes(first).empty()) {
-    eos.push_back(first);
+    ends.tokens.push_back(first);
   } else {
-    options.stop.push_back(chat_->answer_end());
+    ends.texts.push_back(chat_->answer_end());
   }
+  return ends;
 }
 
 std::optional<text::ChatTemplate> find_chat_template(const std::string& name,

@@ -7,33 +7,45 @@
 #include <string_view>
 #include <vector>
 
-#include "adder/infer/generate.h"
 #include "adder/text/chat_template.h"
 
 namespace adder::cli {
 
+/// What ends an answer: one of these tokens, or one of these texts.
+struct AnswerEnds {
+  std::vector<int32_t> tokens;
+  std::vector<std::string> texts;
+};
+
 class ChatFormat {
  public:
-  /// Without a template each line is read with `after` behind it. `system`: a message before the
-  /// first line; needs a template (kUsage).
-  ChatFormat(std::optional<text::ChatTemplate> chat, std::string system, std::string after);
+  /// What stands around a line where there is no template: `between` an answer that did not end by
+  /// itself and the next line, `after` each line.
+  struct Plain {
+    std::string between, after;
+  };
+  /// `system`: a message before the first line; needs a template (kUsage).
+  ChatFormat(std::optional<text::ChatTemplate> chat, std::string system, Plain plain);
 
-  /// The tokens that follow `before` (every token read or drawn so far): the end of the last
-  /// answer, as far as it was not drawn, the line, and the beginning of an answer.
+  /// The tokens that follow `before` (the last ones read or drawn): the end of the last answer, as
+  /// far as it was not drawn, the line, and the beginning of an answer. `ended`: the last answer
+  /// ended with a token that says so.
   std::vector<int32_t> turn(const text::Tokenizer& tokenizer, std::string_view line,
-                            std::span<const int32_t> before) const;
+                            std::span<const int32_t> before, bool ended) const;
 
-  /// Makes an answer end where the template ends it: a control token goes to `eos`, a text to
-  /// `options.stop`.
-  void end_answers(const text::Tokenizer& tokenizer, std::vector<int32_t>& eos,
-                   infer::GenerateOptions& options) const;
+  /// `tokens`, and what the template ends an answer with.
+  AnswerEnds ends(const text::Tokenizer& tokenizer, std::vector<int32_t> tokens) const;
+
+  /// The template's name; "" without one.
+  std::string name() const { return chat_ ? chat_->name() : ""; }
 
  private:
   /// What follows an answer: its end, `line`, and the beginning of the next one.
   std::vector<int32_t> after_answer(const text::Tokenizer& tokenizer, std::string_view line) const;
 
   std::optional<text::ChatTemplate> chat_;
-  std::string system_, after_;
+  std::string system_;
+  Plain plain_;
 };
 
 /// The template that `name` means (load_chat_template); empty: the one of the model's folder, or

@@ -43,18 +43,18 @@ const text::ChatTemplate& chatml() {
 
 /// However much of an answer's end was drawn, what is read turn by turn is the conversation.
 void expect_the_conversation(const text::Tokenizer& tokenizer, const Ids& end) {
-  const ChatFormat format(chatml(), "Be brief.", "");
+  const ChatFormat format(chatml(), "Be brief.", {});
   const std::vector<text::ChatMessage> messages = {{"system", "Be brief."},
                                                    {"user", "Who is <|im_end|> there?"},
                                                    {"assistant", "Nobody"},
                                                    {"user", "And now?"}};
   const Ids whole = chatml().encode(messages, tokenizer, /*add_generation_prompt=*/true).ids;
   for (size_t drawn = 0; drawn <= end.size(); ++drawn) {
-    Ids read = format.turn(tokenizer, "Who is <|im_end|> there?", {});
+    Ids read = format.turn(tokenizer, "Who is <|im_end|> there?", {}, false);
     const Ids words = tokenizer.encode("Nobody");
     read.insert(read.end(), words.begin(), words.end());
     read.insert(read.end(), end.begin(), end.begin() + static_cast<std::ptrdiff_t>(drawn));
-    const Ids next = format.turn(tokenizer, "And now?", read);
+    const Ids next = format.turn(tokenizer, "And now?", read, false);
     read.insert(read.end(), next.begin(), next.end());
     EXPECT_EQ(read, whole) << drawn << " tokens of the end were drawn";
   }
@@ -68,23 +68,22 @@ TEST(ChatFormat, TurnsMakeUpTheConversation) {
 }
 
 TEST(ChatFormat, AnswersEndWhereTheTemplateSays) {
-  const ChatFormat format(chatml(), "", "");
-  Ids eos = {3};
-  infer::GenerateOptions options;
-  format.end_answers(ControlTokenizer(), eos, options);
-  EXPECT_EQ(eos, Ids({3, 258}));
-  EXPECT_TRUE(options.stop.empty());
-  format.end_answers(text::ByteTokenizer(), eos, options);
-  EXPECT_EQ(eos.size(), 2u);
-  EXPECT_EQ(options.stop, std::vector<std::string>({"<|im_end|>\n"}));
+  const ChatFormat format(chatml(), "", {});
+  const AnswerEnds control = format.ends(ControlTokenizer(), {3});
+  EXPECT_EQ(control.tokens, Ids({3, 258}));
+  EXPECT_TRUE(control.texts.empty());
+  const AnswerEnds bytes = format.ends(text::ByteTokenizer(), {3});
+  EXPECT_EQ(bytes.tokens, Ids({3}));
+  EXPECT_EQ(bytes.texts, std::vector<std::string>({"<|im_end|>\n"}));
 }
 
 TEST(ChatFormat, WithoutATemplateLinesAreReadAsTheyAre) {
   const text::ByteTokenizer bytes;
-  const ChatFormat format(std::nullopt, "", "\n");
-  EXPECT_EQ(format.turn(bytes, "ab", {}), Ids({'a', 'b', '\n'}));
-  EXPECT_EQ(format.turn(bytes, "a", Ids({'x', '\n'})), Ids({'a', '\n'}));
-  EXPECT_THROW(ChatFormat(std::nullopt, "Be brief.", ""), Error);
+  const ChatFormat format(std::nullopt, "", {.between = "-", .after = "\n"});
+  EXPECT_EQ(format.turn(bytes, "ab", {}, false), Ids({'a', 'b', '\n'}));
+  EXPECT_EQ(format.turn(bytes, "a", Ids({'x'}), false), Ids({'-', 'a', '\n'}));
+  EXPECT_EQ(format.turn(bytes, "a", Ids({'x'}), true), Ids({'a', '\n'}));
+  EXPECT_THROW(ChatFormat(std::nullopt, "Be brief.", {}), Error);
 }
 
 }  // namespace

@@ -217,7 +217,7 @@ TEST(Chat, CommandsAndTurns) {
   EXPECT_TRUE(holds(done.err, "temperature 0.5")) << done.err;
   const auto again = run_adder(words, "/load " + file + "\nmore");
   EXPECT_EQ(again.code, 0) << again.err;
-  EXPECT_TRUE(holds(again.err, "loaded: 10 tokens")) << again.err;  // "Hello\n" and 4 drawn
+  EXPECT_TRUE(holds(again.err, "loaded: 9 tokens")) << again.err;  // "Hello" and 4 drawn
   EXPECT_TRUE(holds(run_adder(words, "/tempratur 1\n").err, "did you mean /temperature?"));
 }
 
@@ -302,6 +302,24 @@ TEST(Plan, CountsWhatTheRecipeSays) {
   config.d_model = 32;
   config.n_layer = 3;
   EXPECT_EQ(done.json().at("parameters"), model::parameter_count(config));
+}
+
+TEST(Plan, FindsTheLargestBatchForAGivenMemory) {
+  const TestFolder folder;
+  const auto recipe = folder.put("r.toml", "[model]\nvocab_size = 65\nd_model = 32\nn_layer = 2\n");
+  const auto seven = run_adder({"plan", recipe, "--train.batch_size", "7", "--json"});
+  ASSERT_EQ(seven.code, 0) << seven.err;
+  const auto peak = seven.json().at("peak_bytes").get<int64_t>() + 1;  // rounded down there
+  const auto done = run_adder({"plan", recipe, "--memory", std::to_string(peak), "--json"});
+  ASSERT_EQ(done.code, 0) << done.err;
+  EXPECT_EQ(done.json().at("largest_batch_size"), 7);
+  EXPECT_EQ(done.json().at("memory_limit_bytes"), peak);
+  const auto words = run_adder({"plan", recipe, "--memory", "1MB"});
+  EXPECT_NE(words.out.find("with 1.00 MB: not even batch_size 1 fits"), std::string::npos)
+      << words.out;
+  const auto bad = run_adder({"plan", recipe, "--memory", "3 apples"});
+  EXPECT_EQ(bad.code, 2);
+  EXPECT_NE(bad.err.find("--memory"), std::string::npos) << bad.err;
 }
 
 }  // namespace

@@ -114,12 +114,14 @@ void convert(const model::ModelDirectory& source, const fs::path& target, model:
   io::AtomicDirectory out{target};
   check_space(out.staging(), bytes);
   Bar bar("converting", bytes, "B");
-  model::save_model(out.staging(), source.config(), source.weights(),
-                    {.special_tokens = source.special_tokens(),
-                     .dtype = dtype,
-                     .layout = layout,
-                     .source = &source,
-                     .progress = [&](int64_t bytes) { bar.update(bytes); }});
+  model::save_model(
+      out.staging(), source.config(), source.weights(),
+      {.special_tokens = source.special_tokens(),
+       .tokenizer_hash = model::read_tokenizer_hash(model::config_file(source.folder())),
+       .dtype = dtype,
+       .layout = layout,
+       .source = &source,
+       .progress = [&](int64_t bytes) { bar.update(bytes); }});
   bar.finish();
   copy_companions(source.folder(), out.staging());
   out.commit();

@@ -33,7 +33,7 @@ int run_data_shard(Words words) {
   args.texts("text", options.text,
              "a file (.txt, .jsonl, .gz or .zst of both), a folder of them, or a pattern");
   args.option("tokenizer", options.tokenizer,
-              "\"char\" or \"bpe\" (made from the text), \"byte\", or the path of a "
+              "\"char\", \"bpe\" or \"word\" (made from the text), \"byte\", or the path of a "
               "tokenizer.json or model folder");
   args.options(text_options(options));
   args.option("out", out, "folder to make");

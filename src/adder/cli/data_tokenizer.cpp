@@ -5,6 +5,7 @@
 #include "adder/cli/output.h"
 #include "adder/cli/prepare_text.h"
 #include "adder/data/document_stream.h"
+#include "adder/data/left_out.h"
 #include "adder/data/make_tokenizer.h"
 #include "adder/data/piece_encoder.h"
 #include "adder/io/npy.h"
@@ -18,11 +19,13 @@ int run_data_tokenizer(Words words) {
   std::string out;
   bool json = false;
   Arguments args("data tokenizer --text FILE --out FILE [flags]",
-                 "Makes a tokenizer from text and writes it as tokenizer.json.",
+                 "Makes a tokenizer from text and writes it as a file.",
                  {"adder data tokenizer --kind char --text stories.txt --out tokenizer.json",
-                  "adder data tokenizer --kind bpe --vocab-size 8192 --text books/ --out t.json"});
-  args.choice("kind", options.tokenizer, {"char", "byte", "bpe"},
-              "one token for each, or byte-level BPE");
+                  "adder data tokenizer --kind bpe --vocab-size 8192 --text books/ --out t.json",
+                  "adder data tokenizer --kind word --word.min_count 2 --text books/ "
+                  "--out word_tokenizer.json"});
+  args.choice("kind", options.tokenizer, {"char", "byte", "bpe", "word"},
+              "one token for each character, byte or word, or byte-level BPE");
   args.texts("text", options.text,
              "a file (.txt, .jsonl, .gz or .zst of both), a folder of them, or a pattern");
   args.options(text_options(options));
@@ -49,7 +52,8 @@ int run_data_encode(Words words) {
   Arguments args("data encode --tokenizer FILE --text FILE --out ids.npy [flags]",
                  "Writes a text as token ids: a NumPy array of int32, one dimension.",
                  {"adder data encode --tokenizer runs/first --text book.txt --out ids.npy"});
-  args.option("tokenizer", tokenizer_path, "tokenizer.json, or a folder that holds one");
+  args.option("tokenizer", tokenizer_path,
+              "tokenizer.json or word_tokenizer.json, or a folder that holds one");
   args.option(
       "text", text_path,
       "a text file, folder or pattern; bos before each document, eos between two, where the "
@@ -66,8 +70,10 @@ int run_data_encode(Words words) {
   Bar bar("encoding", documents.bytes_total(), "B");
   std::vector<int32_t> ids;
   int64_t bytes = 0;
+  data::LeftOut left_out;
   for (data::TextPiece piece; documents.next(piece);) {
     const auto more = encoder.feed(piece.text, piece.last);
+    left_out.add(tokenizer->dropped(piece.text));
     if (piece.first && !ids.empty() && eos) ids.push_back(*eos);
     if (piece.first && bos) ids.push_back(*bos);
     ids.insert(ids.end(), more.begin(), more.end());
@@ -77,6 +83,7 @@ int run_data_encode(Words words) {
   bar.finish();
   const int64_t shape[] = {static_cast<int64_t>(ids.size())};
   io::write_npy(out, DType::i32, shape, std::as_bytes(std::span(ids)));
+  if (!left_out.note().empty()) say("note: " + left_out.note());
   if (json) print_json({{"file", out}, {"tokens", shape[0]}, {"bytes", bytes}});
   say(fmt::format("{}: {} tokens from {} bytes", out, shape[0], bytes));
   return 0;

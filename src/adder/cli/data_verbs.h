@@ -12,6 +12,7 @@ namespace adder::cli {
 /// tokenizer reads it and how training does.
 std::vector<OptionEntry> text_options(data::DataOptions& options);
 
+int run_data_generate(Words words);
 int run_data_tokenizer(Words words);
 int run_data_encode(Words words);
 int run_data_shard(Words words);

@@ -46,7 +46,7 @@ eval::TaskScores answer_all(LoadedModel& loaded, const std::string& path, Each&&
   return scores;
 }
 
-void print_table(const io::Json& json) {
+void print_choices(const io::Json& json) {
   for (const char* kind : {"choices", "cloze"}) {
     if (!json.contains(kind)) continue;
     const io::Json& figures = json.at(kind);
@@ -99,7 +99,7 @@ int run_eval_choices(Words words) {
   io::Json result = scores.to_json();
   describe_run(result, loaded, {file}, start);
   if (json) print_json(result);
-  if (!json) print_table(result);
+  if (!json) print_choices(result);
   return 0;
 }
 

@@ -103,7 +103,7 @@ io::Json measure(const PerplexityOptions& options, LoadedModel& loaded) {
   });
 }
 
-void print_table(const io::Json& json) {
+void print_perplexity(const io::Json& json) {
   const io::Json& confidence = json.at("confidence_95");
   const auto line = [&](const char* words, const char* name, int digits) {
     if (!json.contains(name)) return;
@@ -156,7 +156,7 @@ int run_eval_perplexity(Words words) {
   const bool ids = !options.ids.empty();
   describe_run(result, loaded, ids ? std::vector{options.ids} : options.text, start);
   if (options.json) print_json(result);
-  if (!options.json) print_table(result);
+  if (!options.json) print_perplexity(result);
   return 0;
 }
 

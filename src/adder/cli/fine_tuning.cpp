@@ -2,6 +2,7 @@
 
 #include "adder/base/error.h"
 #include "adder/cli/model_path.h"
+#include "adder/cli/model_tokenizer.h"
 #include "adder/data/make_tokenizer.h"
 #include "adder/model/directory.h"
 
@@ -23,6 +24,19 @@ std::string place_of(const LoadedRecipe& loaded, const std::string& key, const s
                                    .where = said ? place_of(loaded, kTokenizer, given) : kTokenizer,
                                    .why = why,
                                    .next = next});
+}
+
+/// The model's tokenizer with the text's new words.
+std::shared_ptr<const text::Tokenizer> extended(const LoadedRecipe& loaded,
+                                                const text::Tokenizer& tokenizer,
+                                                const data::ProgressCallback& progress) {
+  const auto* words = dynamic_cast<const text::WordTokenizer*>(&tokenizer);
+  if (words != nullptr) return data::extend_tokenizer(*words, loaded.recipe.data, progress);
+  refuse_tokenizer(loaded,
+                   "words are added to a vocabulary of words only, and the model's tokenizer is of "
+                   "the kind \"" +
+                       tokenizer.kind() + "\"",
+                   "leave train.extend_vocab out");
 }
 
 }  // namespace
@@ -47,7 +61,8 @@ void take_starting_model(LoadedRecipe& loaded) {
   recipe.model = std::move(config);
 }
 
-std::shared_ptr<const text::Tokenizer> starting_tokenizer(LoadedRecipe& loaded, bool resumed) {
+std::shared_ptr<const text::Tokenizer> starting_tokenizer(LoadedRecipe& loaded, bool resumed,
+                                                          const data::ProgressCallback& progress) {
   train::Recipe& recipe = loaded.recipe;
   const std::string& init = recipe.train.init;
   if (init.empty()) return nullptr;
@@ -55,16 +70,22 @@ std::shared_ptr<const text::Tokenizer> starting_tokenizer(LoadedRecipe& loaded, 
   if (!text::tokenizer_file(init)) {
     if (said) return nullptr;
     refuse_tokenizer(loaded, "the model has none: " + init,
-                     "put its tokenizer.json there, or name the tokenizer with data.tokenizer");
+                     "put its tokenizer file there, or name the tokenizer with data.tokenizer");
   }
-  std::shared_ptr<const text::Tokenizer> tokenizer = text::load_tokenizer(init);
+  std::shared_ptr<const text::Tokenizer> tokenizer = load_model_tokenizer(init);
   const bool learnt = data::learnt_from_text(recipe.data.tokenizer);
-  const bool made = resumed && learnt;  // what the run learnt when it began
+  const bool extend = recipe.train.extend_vocab;
+  // What the run learnt when it began, or what the model's own is extended with.
+  const bool made = (resumed && learnt) || (extend && recipe.data.tokenizer == "word");
   if (said && !made && (learnt || data::make_tokenizer(recipe.data)->hash() != tokenizer->hash())) {
     refuse_tokenizer(loaded, "the model has its own, which is another: " + init,
-                     "leave data.tokenizer out");
+                     tokenizer->kind() == "word"
+                         ? "leave data.tokenizer out; train.extend_vocab = true adds the text's "
+                           "new words to the model's own"
+                         : "leave data.tokenizer out");
   }
   recipe.data.tokenizer = init;
+  if (extend) return extended(loaded, *tokenizer, progress);
   return tokenizer;
 }
 

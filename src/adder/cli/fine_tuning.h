@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "adder/cli/recipe.h"
+#include "adder/data/corpus_reader.h"
 #include "adder/text/tokenizer.h"
 
 namespace adder::cli {
@@ -14,9 +15,11 @@ namespace adder::cli {
 void take_starting_model(LoadedRecipe& loaded);
 
 /// The tokenizer of train.init, after take_starting_model(), and recipe.data.tokenizer then names
-/// it. Null where the recipe's own is to be made: without train.init, or where that model has none.
-/// Throws kConfig when neither has one, and when the recipe asks for another than the model's.
-/// `resumed`: train.init is a checkpoint of the run itself, which holds what the recipe made.
-std::shared_ptr<const text::Tokenizer> starting_tokenizer(LoadedRecipe& loaded, bool resumed);
+/// it. With train.extend_vocab it has the text's new words too (data::extend_tokenizer()). Null
+/// where the recipe's own is to be made: without train.init, or where that model has none. Throws
+/// kConfig when neither has one, and when the recipe asks for another than the model's. `resumed`:
+/// train.init is a checkpoint of the run itself, which holds what the recipe made.
+std::shared_ptr<const text::Tokenizer> starting_tokenizer(
+    LoadedRecipe& loaded, bool resumed, const data::ProgressCallback& progress = {});
 
 }  // namespace adder::cli

@@ -1,9 +1,9 @@
 // adder generate MODEL: continues a prompt.
 #include <fmt/format.h>
 
-#include <iostream>
-#include <iterator>
+#include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "adder/base/error.h"
 #include "adder/cli/ids.h"
@@ -11,8 +11,8 @@
 #include "adder/cli/no_tokenizer.h"
 #include "adder/cli/output.h"
 #include "adder/cli/sampling.h"
+#include "adder/cli/text_source.h"
 #include "adder/cli/verbs.h"
-#include "adder/io/file.h"
 #include "adder/text/stream_decoder.h"
 
 namespace adder::cli {
@@ -26,26 +26,82 @@ struct Request {
   bool json = false;
 };
 
-std::string read_prompt_file(const std::string& path) {
-  constexpr int64_t kLargest = int64_t{1} << 30;
-  if (path != "-") return io::read_file(path, kLargest);
-  return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+/// What a model makes of a prompt: its state after all tokens but the last one, for any number of
+/// continuations.
+struct ReadPrompt {
+  infer::State state;
+  infer::TokenHistory history;
+  int32_t last = 0;
+  int64_t tokens = 0;
+  double seconds = 0;
+  std::vector<int32_t> ids;  // none where the prompt came from a file: it may be of any length
+};
+
+/// `source` without its last token, which goes to `last`.
+infer::TokenSource hold_back_last(infer::TokenSource source, int32_t& last) {
+  return
+      [source = std::move(source), &last, part = std::vector<int32_t>(), begun = false]() mutable {
+        part.clear();
+        while (part.empty()) {
+          const auto next = source();
+          if (next.empty()) break;
+          if (std::exchange(begun, true)) part.push_back(last);
+          part.insert(part.end(), next.begin(), next.end() - 1);
+          last = next.back();
+        }
+        return std::span<const int32_t>(part);
+      };
 }
 
-std::vector<int32_t> prompt_of(const Request& request, const Arguments& args,
-                               const LoadedModel& loaded) {
-  if (args.given("prompt") + args.given("prompt_file") + args.given("ids") != 1) {
-    throw Error(ErrorKind::kUsage, {.what = "give one of --prompt, --prompt-file and --ids"});
-  }
-  if (args.given("ids")) return read_ids(request.ids, loaded.model.vocab_size());
-  const std::string text =
-      args.given("prompt") ? request.prompt : read_prompt_file(request.prompt_file);
-  auto ids = text::encode_beginning(loaded.words("a prompt"), text);
-  if (ids.empty()) {
+ReadPrompt read_prompt(const infer::TokenSource& source, infer::Model& model,
+                       infer::Generator& generator) {
+  ReadPrompt prompt{model.new_state(), {}, -1, 0, 0, {}};
+  const auto rest = hold_back_last(source, prompt.last);
+  const auto first = rest();
+  if (prompt.last < 0) {
     throw Error(ErrorKind::kUsage,
                 {.what = "the prompt is empty", .next = "give at least one character"});
   }
-  return ids;
+  prompt.tokens = 1;
+  if (first.empty()) return prompt;
+  infer::GenerateOptions none;
+  none.max_new_tokens = 0;
+  bool begun = false;
+  const auto stats = generator.stream([&] { return std::exchange(begun, true) ? rest() : first; },
+                                      prompt.state, prompt.history, none, {});
+  prompt.tokens += stats.prompt_tokens;
+  prompt.seconds = stats.prompt_seconds;
+  return prompt;
+}
+
+ReadPrompt read_prompt(const Request& request, const Arguments& args, LoadedModel& loaded,
+                       infer::Generator& generator) {
+  if (args.given("prompt") + args.given("prompt_file") + args.given("ids") != 1) {
+    throw Error(ErrorKind::kUsage, {.what = "give one of --prompt, --prompt-file and --ids"});
+  }
+  if (args.given("prompt_file")) {
+    TextSource file(request.prompt_file, loaded.words("a prompt"), /*begins=*/true);
+    Bar bar("reading", file.file_bytes(), "B");
+    auto prompt = read_prompt(
+        [&] {
+          bar.update(file.file_bytes_read());
+          return file.next();
+        },
+        loaded.model, generator);
+    bar.clear();
+    say_dropped(file.dropped());
+    return prompt;
+  }
+  std::vector<int32_t> ids;
+  if (args.given("ids")) {
+    ids = read_ids(request.ids, loaded.model.vocab_size());
+  } else {
+    ids = text::encode_beginning(loaded.words("a prompt"), request.prompt);
+    say_dropped(loaded.tokenizer->dropped(request.prompt));
+  }
+  auto prompt = read_prompt(infer::source_of(ids), loaded.model, generator);
+  prompt.ids = std::move(ids);
+  return prompt;
 }
 
 std::string valid_text(const text::Tokenizer& tokenizer, std::span<const int32_t> ids) {
@@ -59,40 +115,44 @@ std::string valid_text(const text::Tokenizer& tokenizer, std::span<const int32_t
 }
 
 /// One continuation: streamed to stdout unless as JSON.
-io::Json sample(const Request& request, LoadedModel& loaded, const text::Tokenizer& tokenizer,
-                std::span<const int32_t> prompt, int64_t index) {
+io::Json sample(const Request& request, infer::Generator& generator,
+                const text::Tokenizer& tokenizer, const ReadPrompt& prompt, int64_t index) {
   infer::GenerateOptions options = request.generation;
   options.sampler.seed = seed_of(options.sampler.seed, index);
-  const std::string prompt_text = valid_text(tokenizer, prompt);
+  const std::string prompt_text = valid_text(tokenizer, prompt.ids);
+  std::vector<int32_t> ids = prompt.ids;
+  std::string new_text;
   if (!request.json) print(prompt_text);
-  infer::OnToken on_token;
-  if (!request.json) {
-    on_token = [](std::optional<int32_t>, std::string_view piece) {
-      if (!piece.empty()) print(piece);
-      return true;
-    };
-  }
-  infer::State state = loaded.model.new_state();
-  infer::Generator generator(loaded.model, tokenizer, loaded.directory->special_tokens().eos);
-  const auto made = generator.run(prompt, state, options, on_token);
+  const infer::OnToken on_token = [&](std::optional<int32_t> id, std::string_view piece) {
+    if (request.json) {
+      if (id) ids.push_back(*id);
+      new_text += piece;
+    } else if (!piece.empty()) {
+      print(piece);
+    }
+    return true;
+  };
+  infer::State state = prompt.state;
+  infer::TokenHistory history = prompt.history;
+  const auto last = std::span(&prompt.last, 1);
+  const auto made = generator.stream(infer::source_of(last), state, history, options, on_token);
+  const double prompt_seconds = prompt.seconds + made.prompt_seconds;
   if (!request.json) {
     print("\n");
     const double rate =
-        static_cast<double>(made.ids.size()) / std::max(1e-9, made.generate_seconds);
+        static_cast<double>(made.new_tokens) / std::max(1e-9, made.generate_seconds);
     say(fmt::format("[{} tokens, {:.0f} tokens/s; prompt {} tokens, {:.3f} s; ended by {}; {}]",
-                    made.ids.size(), rate, made.prompt_tokens, made.prompt_seconds,
-                    to_string(made.reason), describe_sampler(options)));
+                    made.new_tokens, rate, prompt.tokens, prompt_seconds, to_string(made.reason),
+                    describe_sampler(options)));
     return {};
   }
-  std::vector<int32_t> ids(prompt.begin(), prompt.end());
-  ids.insert(ids.end(), made.ids.begin(), made.ids.end());
   return {{"ids", ids},
-          {"text", prompt_text + made.text},
-          {"new_text", made.text},
-          {"prompt_tokens", made.prompt_tokens},
+          {"text", prompt_text + new_text},
+          {"new_text", new_text},
+          {"prompt_tokens", prompt.tokens},
           {"reason", to_string(made.reason)},
           {"seed", options.sampler.seed},
-          {"prompt_s", made.prompt_seconds},
+          {"prompt_s", prompt_seconds},
           {"generate_s", made.generate_seconds}};
 }
 
@@ -109,7 +169,9 @@ int run_generate(Words words) {
        "adder generate DIR --ids ids.npy --max-new-tokens 64 --temperature 0 --json"});
   args.positional("MODEL", request.model, "a model directory, a run or a checkpoint");
   args.option("prompt", request.prompt, "text to go on from");
-  args.option("prompt_file", request.prompt_file, "file with that text; -: standard input");
+  args.option(
+      "prompt_file", request.prompt_file,
+      "file with that text, of any length; -: standard input. It is not repeated in the output");
   args.option("ids", request.ids, "token ids to go on from (.npy)");
   add_generation_flags(args, request.generation);
   args.option("samples", request.samples, "continuations, with seed, seed + 1, ...");
@@ -119,13 +181,14 @@ int run_generate(Words words) {
   check_generation(request.generation);
   if (request.samples < 1) throw Error(ErrorKind::kUsage, {.what = "--samples must be 1 or more"});
   LoadedModel loaded = load_model(request.model, request.threads);
-  const auto prompt = prompt_of(request, args, loaded);
   const NoTokenizer none(loaded.model.vocab_size());
   const text::Tokenizer* own = loaded.tokenizer.get();
   const text::Tokenizer& tokenizer = own != nullptr ? *own : none;
+  infer::Generator generator(loaded.model, tokenizer, loaded.directory->special_tokens().eos);
+  const ReadPrompt prompt = read_prompt(request, args, loaded, generator);
   io::Json samples = io::Json::array();
   for (int64_t i = 0; i < request.samples; ++i) {
-    samples.push_back(sample(request, loaded, tokenizer, prompt, i));
+    samples.push_back(sample(request, generator, tokenizer, prompt, i));
   }
   if (request.json) print_json(request.samples == 1 ? samples[0] : io::Json{{"samples", samples}});
   return 0;

@@ -2,6 +2,7 @@
 
 #include "adder/base/log.h"
 #include "adder/cli/model_path.h"
+#include "adder/cli/model_tokenizer.h"
 
 namespace adder::cli {
 namespace {
@@ -10,11 +11,11 @@ namespace {
 std::unique_ptr<text::Tokenizer> tokenizer_of(const std::filesystem::path& folder,
                                               int64_t vocab_size, ErrorText& problem) {
   const auto file = text::tokenizer_file(folder);
-  problem = {.where = (folder / "tokenizer.json").string(), .why = "there is no such file"};
+  problem = {.where = folder.string(), .why = "there is no tokenizer.json or word_tokenizer.json"};
   if (!file) return nullptr;
   problem.where = file->string();
   try {
-    auto tokenizer = text::load_tokenizer(folder);
+    auto tokenizer = load_model_tokenizer(folder);
     if (tokenizer->vocab_size() <= vocab_size) return tokenizer;
     problem.why = "it does not belong to the model: it has " +
                   std::to_string(tokenizer->vocab_size()) + " tokens, the model " +
@@ -41,7 +42,7 @@ const text::Tokenizer& LoadedModel::words(const std::string& what_for) const {
                        what_for + " needs",
                .where = no_tokenizer.where,
                .why = no_tokenizer.why,
-               .next = missing ? "put its tokenizer.json there, or give --ids"
+               .next = missing ? "put its tokenizer file there, or give --ids"
                                : "encode the text elsewhere and give the token ids with --ids"});
 }
 

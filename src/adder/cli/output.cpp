@@ -16,13 +16,6 @@ namespace {
 
 Bar* current_bar = nullptr;
 
-bool colour_on_stderr() {
-  const char* no_color = std::getenv("NO_COLOR");
-  const char* term = std::getenv("TERM");
-  const bool dumb = term != nullptr && std::strcmp(term, "dumb") == 0;
-  return isatty(2) == 1 && (no_color == nullptr || *no_color == 0) && !dumb;
-}
-
 /// What to do about an error that does not say it itself.
 const char* next_step(ErrorKind kind) {
   switch (kind) {
@@ -62,6 +55,13 @@ void print(std::string_view bytes) {
 
 void print_json(const io::Json& value) {
   print(value.dump(-1, ' ', false, io::Json::error_handler_t::replace) + "\n");
+}
+
+bool colour_on_stderr() {
+  const char* no_color = std::getenv("NO_COLOR");
+  const char* term = std::getenv("TERM");
+  const bool dumb = term != nullptr && std::strcmp(term, "dumb") == 0;
+  return isatty(2) == 1 && (no_color == nullptr || *no_color == 0) && !dumb;
 }
 
 void say(std::string_view line) {

@@ -20,6 +20,9 @@ void print(std::string_view bytes);
 /// One line of JSON to stdout; invalid UTF-8 becomes U+FFFD.
 void print_json(const io::Json& value);
 
+/// stderr is a terminal that shows colours, and nobody said NO_COLOR.
+bool colour_on_stderr();
+
 /// A line of words to stderr, above the progress bar when there is one.
 void say(std::string_view line);
 

@@ -41,11 +41,17 @@ double cut_off_share(const data::ShardSet& shards, int64_t length) {
 
 data::PreparedData prepare_text(LoadedRecipe& loaded, bool resumed) {
   const train::Recipe& recipe = loaded.recipe;
-  auto tokenizer = starting_tokenizer(loaded, resumed);
+  PhaseBars bars;
+  auto tokenizer = starting_tokenizer(loaded, resumed, bars.callback());
+  bars.finish();
   if (tokenizer && !resumed) {
     say("fine-tuning " + recipe.train.init + ": its own model options and tokenizer are used");
   }
-  PhaseBars bars;
+  if (tokenizer && recipe.train.extend_vocab) {
+    const int64_t known = text::load_tokenizer(recipe.train.init)->vocab_size();
+    say(fmt::format("{} tokens, of which {} are new", tokenizer->vocab_size(),
+                    tokenizer->vocab_size() - known));
+  }
   auto prepared = data::prepare(recipe.data, bars.callback(), std::move(tokenizer));
   bars.finish();
   if (!prepared.note.empty()) say(prepared.note);

@@ -10,6 +10,8 @@
 #include "adder/cli/test_program.h"
 #include "adder/io/json.h"
 #include "adder/text/chat_template.h"
+#include "adder/text/word_counter.h"
+#include "adder/text/word_tokenizer.h"
 
 namespace adder::cli {
 namespace {
@@ -83,6 +85,27 @@ TEST_F(FineTuning, AnotherTokenizerIsRefusedWithItsPlace) {
   EXPECT_TRUE(holds(refusal(load("", {"--data.tokenizer", golden_ + "llama3.json"})), "flag"));
   EXPECT_EQ(kind_of(load("tokenizer = \"byte\"\n")), "byte");  // the same
   EXPECT_EQ(kind_of(load("tokenizer = \"char\"\n"), /*resumed=*/true), "byte");
+}
+
+TEST_F(FineTuning, NewWordsAreAddedWhereAsked) {
+  EXPECT_TRUE(holds(refusal(load("", {"--train.extend_vocab", "true"})), "\"byte\""));
+  fs::remove(folder_ / "model/tokenizer.json");
+  text::WordCounter counter({});
+  counter.add("some old words");
+  const text::WordTokenizer old(counter.make());
+  old.save(folder_ / "model/word_tokenizer.json");
+  EXPECT_TRUE(holds(refusal(load("tokenizer = \"word\"\n")), "train.extend_vocab"));
+  for (const char* data : {"", "tokenizer = \"word\"\n"}) {
+    LoadedRecipe loaded = load(data, {"--train.extend_vocab", "true"});
+    take_starting_model(loaded);
+    const auto prepared = prepare_text(loaded);
+    EXPECT_EQ(prepared.tokenizer->encode("old words"), old.encode("old words"));
+    EXPECT_EQ(prepared.tokenizer->id_of("few").value_or(0) >= old.vocab_size(), true);
+    EXPECT_TRUE(prepared.tokenizer->dropped("more of them, and").empty());
+  }
+  EXPECT_TRUE(holds(refusal(load("", {"--train.extend_vocab", "true", "--data.tokenizer",
+                                      golden_ + "llama3.json"})),
+                    "which is another"));
 }
 
 TEST_F(FineTuning, OtherModelOptionsAreRefusedWithTheirPlace) {

@@ -76,6 +76,15 @@ void LoadedRecipe::read(const std::filesystem::path& file, const Arguments& args
   }
 }
 
+void LoadedRecipe::settle() {
+  std::map<std::string, std::string> before;
+  for (const auto& entry : flatten(recipe)) before[entry.key] = to_text(entry.value);
+  recipe.settle();
+  for (const auto& entry : flatten(recipe)) {
+    if (before[entry.key] != to_text(entry.value)) origin_[entry.key] = "train.overfit";
+  }
+}
+
 std::string LoadedRecipe::origin(const std::string& key) const {
   const auto found = origin_.find(key);
   return found == origin_.end() ? "" : found->second;

@@ -21,6 +21,9 @@ class LoadedRecipe {
   /// a value that does not fit, and for a variable that is not set.
   void read(const std::filesystem::path& file, const Arguments& args);
 
+  /// After read(): Recipe::settle(), and what it decides came from "train.overfit".
+  void settle();
+
   train::Recipe recipe;
 
   /// Where the value of a key came from: "flag", "stories.toml:12", or "" for the default.

@@ -65,5 +65,14 @@ TEST(Recipe, VariablesOfTheEnvironment) {
   EXPECT_THROW(expand_variables("${ADDER_CLI_TEST_PLACE}", "here"), Error);
 }
 
+TEST(Recipe, WhatTheOverfitModeDecidesSaysSo) {
+  auto loaded = load("[train]\noverfit = true\nstop.target_loss = 0.1\n", {});
+  loaded.settle();
+  EXPECT_EQ(loaded.origin("train.stop.metric"), "train.overfit");
+  EXPECT_EQ(loaded.origin("data.val_fraction"), "train.overfit");
+  EXPECT_NE(loaded.origin("train.stop.target_loss").find("r.toml:3"), std::string::npos);
+  EXPECT_NE(loaded.print_config().find("train.stop.metric = train"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace adder::cli

@@ -40,6 +40,10 @@ void check(const DataOptions& options) {
     refuse("val_documents", fmt::format("{} is no share of documents", options.val_documents),
            "give a number of at least 0 and below 1");
   }
+  if (options.max_documents < 0) {
+    refuse("max_documents", fmt::format("{} is no number of documents", options.max_documents),
+           "give 1 or more, or 0 for all");
+  }
   if (options.val_documents > 0 && !options.val_text.empty()) {
     refuse("val_documents", "documents are held out in two ways",
            "give data.val_text or data.val_documents");
@@ -92,7 +96,8 @@ Corpora list_corpora(const DataOptions& options) {
   int64_t empty = held_out.empty;
   for (const std::string& entry : options.text) {
     InputFiles found = find_inputs({entry});
-    Corpus corpus{.name = entry, .files = std::move(found.files)};
+    Corpus corpus{
+        .name = entry, .files = std::move(found.files), .max_documents = options.max_documents};
     empty += found.empty;
     std::erase_if(corpus.files,
                   [&](const fs::path& file) { return held_out_files.count(identity(file)); });

@@ -14,8 +14,9 @@ namespace adder::data {
 
 /// The files of one entry of data.text.
 struct Corpus {
-  std::string name;  // the entry
-  std::vector<std::filesystem::path> files;
+  std::string name = {};  // the entry
+  std::vector<std::filesystem::path> files = {};
+  int64_t max_documents = 0;  // the first of them that count; 0: all
 };
 
 struct Corpora {

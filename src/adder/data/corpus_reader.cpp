@@ -18,6 +18,11 @@ std::string separator_of(const DataOptions& options) {
   }
 }
 
+/// Whether document `number` (0 for the first) is one of those that do not count.
+bool is_beyond(const Corpus& corpus, int64_t number) {
+  return corpus.max_documents > 0 && number >= corpus.max_documents;
+}
+
 }  // namespace
 
 CorpusReader::CorpusReader(const DataOptions& options, ProgressCallback progress)
@@ -63,11 +68,11 @@ void CorpusReader::tell(int64_t bytes_read) const {
 }
 
 template <typename Visit>
-void CorpusReader::for_each_conversation(const Files& files, Take take, bool want_text,
+void CorpusReader::for_each_conversation(const Corpus& corpus, Take take, bool want_text,
                                          Visit visit) {
-  ConversationStream stream(files);
+  ConversationStream stream(corpus.files);
   Conversation conversation;
-  while (stream.next(conversation)) {
+  for (int64_t number = 0; !is_beyond(corpus, number) && stream.next(conversation); ++number) {
     try {
       const std::string text =
           want_text || asks_text(take) ? chat_->render(conversation) : std::string();
@@ -78,20 +83,23 @@ void CorpusReader::for_each_conversation(const Files& files, Take take, bool wan
     tell(stream.bytes_read());
   }
   done_ += stream.bytes_total();
+  if (corpus.max_documents > 0) tell(0);  // of what was passed over
 }
 
-void CorpusReader::for_each_text(const Files& files, Take take,
+void CorpusReader::for_each_text(const Corpus& corpus, Take take,
                                  const std::function<void(const TextPiece&)>& visit) {
   if (chat_) {
-    for_each_conversation(files, take, true, [&](const auto&, std::string_view text) {
+    for_each_conversation(corpus, take, true, [&](const auto&, std::string_view text) {
       visit({.text = text, .first = true, .last = true});
     });
     return;
   }
-  auto stream = DocumentStream::of_files(files, documents_);
+  auto stream = DocumentStream::of_files(corpus.files, documents_);
   TextPiece piece;
   bool taken = true;
-  while (stream.next(piece)) {
+  int64_t documents = 0;  // read to their ends
+  while (!is_beyond(corpus, documents) && stream.next(piece)) {
+    documents += piece.last ? 1 : 0;
     if (piece.first) taken = takes(piece.text, take);
     try {
       if (taken) visit(piece);
@@ -101,20 +109,23 @@ void CorpusReader::for_each_text(const Files& files, Take take,
     tell(stream.bytes_read());
   }
   done_ += stream.bytes_total();
+  if (corpus.max_documents > 0) tell(0);  // of what was passed over
 }
 
-int64_t CorpusReader::encode(const Files& files, Take take, const text::Tokenizer& tokenizer,
+int64_t CorpusReader::encode(const Corpus& corpus, Take take, const text::Tokenizer& tokenizer,
                              ShardWriter& writer) {
   int64_t documents = 0;
   if (chat_) {
-    for_each_conversation(files, take, false, [&](const Conversation& conversation, const auto&) {
+    for_each_conversation(corpus, take, false, [&](const Conversation& conversation, const auto&) {
       const text::EncodedChat chat = chat_->encode(conversation, tokenizer);
       writer.add_document(chat.ids, chat.answer);
+      for (const auto& message : conversation) left_out_.add(tokenizer.dropped(message.content));
       ++documents;
     });
   } else {
-    for_each_text(files, take, [&](const TextPiece& piece) {
+    for_each_text(corpus, take, [&](const TextPiece& piece) {
       writer.add_text(piece);
+      left_out_.add(tokenizer.dropped(piece.text));
       documents += piece.last ? 1 : 0;
     });
   }

@@ -12,6 +12,7 @@
 
 #include "adder/data/corpora.h"
 #include "adder/data/document_stream.h"
+#include "adder/data/left_out.h"
 #include "adder/data/shard_writer.h"
 #include "adder/text/chat_template.h"
 
@@ -41,12 +42,19 @@ class CorpusReader {
   void begin_phase(std::string_view phase, const Files& files);
 
   /// Calls visit(piece) for the text of each document taken; a conversation's text is what the
-  /// template makes of it.
-  void for_each_text(const Files& files, Take take,
+  /// template makes of it. Of a corpus only its first max_documents are looked at.
+  void for_each_text(const Corpus& corpus, Take take,
                      const std::function<void(const TextPiece&)>& visit);
+  void for_each_text(const Files& files, Take take,
+                     const std::function<void(const TextPiece&)>& visit) {
+    for_each_text(Corpus{.files = files}, take, visit);
+  }
   /// Adds the documents taken to the part of `writer` that is begun. How many they were.
-  int64_t encode(const Files& files, Take take, const text::Tokenizer& tokenizer,
+  int64_t encode(const Corpus& corpus, Take take, const text::Tokenizer& tokenizer,
                  ShardWriter& writer);
+
+  /// Characters that encode() left out, in words; empty where there were none.
+  std::string left_out_note() const { return left_out_.note(); }
 
   /// Null where no conversations are read.
   const text::ChatTemplate* chat() const { return chat_.get(); }
@@ -58,12 +66,13 @@ class CorpusReader {
   void tell(int64_t bytes_read) const;
   /// visit(conversation, text): the text is rendered where `want_text` or takes() asks for it.
   template <typename Visit>
-  void for_each_conversation(const Files& files, Take take, bool want_text, Visit visit);
+  void for_each_conversation(const Corpus& corpus, Take take, bool want_text, Visit visit);
 
   DocumentOptions documents_;
   double val_documents_;
   std::unordered_set<std::string> held_out_;  // hashes of first pieces
   int64_t copies_left_out_ = 0;
+  LeftOut left_out_;
   std::shared_ptr<const text::ChatTemplate> chat_;
   ProgressCallback progress_;
   std::string phase_;

@@ -42,12 +42,12 @@ class RowText {
   void add(int32_t id, bool learnt) {
     if (answers_ && learnt != inside_) mark(learnt ? "{" : "}");
     inside_ = learnt;
-    const std::string bytes = tokenizer_.token_bytes(id);
-    if (bytes.empty()) {
+    if (tokenizer_.token_bytes(id).empty()) {
       mark(control_name(tokenizer_, id));
     } else {
-      out_ += visible(decoder_.feed(bytes));
+      out_ += visible(decoder_.feed(tokenizer_.bytes_after(before_, id)));
     }
+    before_.push_back(id);
   }
 
   void ignore_target() {
@@ -67,6 +67,7 @@ class RowText {
   bool answers_;
   bool inside_ = false;  // of an answer
   text::StreamDecoder decoder_;
+  std::vector<int32_t> before_;  // this token
   std::string out_;
 };
 

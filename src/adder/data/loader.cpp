@@ -39,7 +39,8 @@ TokenLoader::TokenLoader(const ShardSet& shards, const std::vector<Portion>& por
   double share = 0;
   for (const Portion& portion : portions) {
     share += portion.weight / total;
-    sources_.push_back({Windows(shards, portion.ranges, options_.length, options_.mode), share});
+    sources_.push_back(
+        {Windows(shards, portion.ranges, options_.length, options_.mode, options_.stride), share});
     if (sources_.back().windows.count(0) < 1) throw_no_window(portion.size(), options_);
     begin_epoch(sources_.back(), 0);
   }

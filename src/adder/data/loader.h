@@ -8,10 +8,15 @@
 //   docs    windows begin at document starts and never cross a border. The last of a document is
 //           padded: seq_idx -1, target -100, token 0. Documents of one token have nothing to
 //           predict and are left out.
+// With a stride below the length training windows overlap: an epoch has each target up to
+// ceil(length / stride) times, each time with another amount of text before it. A window that
+// begins inside a document begins with no state, as without a stride, and seq_idx counts from 0 in
+// every window. A loader for evaluation is made without a stride, so that each target counts once.
+//
 // Of conversations only the answers are targets; windows without any are passed over in training.
 //
 // Training order: a portion's epoch visits each of its windows once, in the order base/rng.h
-// permuted(). In `packed` the windows of an epoch start at a phase in [0, length) drawn for that
+// permuted(). In `packed` the windows of an epoch start at a phase in [0, stride) drawn for that
 // epoch, so that borders move; up to length - 1 tokens at each end of the range are then left out
 // of it. A batch that an epoch cannot fill goes on with the next one, so every window is used and
 // few windows still make full batches.
@@ -36,6 +41,7 @@ struct LoaderOptions {
   int64_t length = 256;
   int64_t seed = 0;
   PackMode mode = PackMode::kPacked;
+  int64_t stride = 0;  // tokens from one training window to the next: 1 to length; 0: length
 };
 
 /// Target value that the loss leaves out.

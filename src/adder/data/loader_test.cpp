@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <numeric>
 
@@ -234,6 +235,66 @@ TEST(TokenLoader, RefusesWhatCannotWork) {
   EXPECT_THROW((void)parse_pack_mode("pack"), Error);
   const TokenLoader loader(set, set.all(), {.batch_size = 1, .length = 4});
   EXPECT_THROW((void)loader.eval_batch(1, 2), Error);
+}
+
+TEST(TokenLoader, PackedWindowsOfAStrideOverlapByTheRest) {
+  const TestFolder folder;
+  const ShardSet set = counting(folder, 200);
+  TokenLoader loader(set, {10, 190}, {.batch_size = 1, .length = 8, .seed = 5, .stride = 3});
+  const int64_t windows = loader.windows(0);
+  std::vector<int64_t> begins;
+  for (int64_t i = 0; i < windows; ++i) {
+    const auto tokens = values<int32_t>(loader.next(), "tokens");
+    for (size_t t = 1; t < tokens.size(); ++t) ASSERT_EQ(tokens[t], tokens[0] + int64_t(t));
+    begins.push_back(tokens[0]);
+  }
+  std::ranges::sort(begins);
+  EXPECT_GE(begins.front(), 10);
+  EXPECT_LT(begins.front(), 13);  // the phase
+  for (size_t i = 1; i < begins.size(); ++i) EXPECT_EQ(begins[i], begins[i - 1] + 3);
+  EXPECT_LE(begins.back() + 9, 190);  // with its last target
+  EXPECT_GT(begins.back() + 9 + 3, 190);
+}
+
+TEST(TokenLoader, DocumentWindowsOfAStrideReachTheEndAndNoFurther) {
+  constexpr int64_t kLength = 4, kStride = 3;
+  for (int64_t size = 2; size <= 16; ++size) {
+    const TestFolder folder;
+    const ShardSet set = counting(folder, size);
+    const TokenLoader loader(set, {0, size},
+                             {.length = kLength, .mode = PackMode::kDocs, .stride = kStride});
+    std::vector<int> seen(size_t(size), 0);  // how often each token is a target
+    for (int64_t w = 0; w < loader.eval_windows(); ++w) {
+      const Batch batch = loader.eval_batch(w, 1);
+      EXPECT_EQ(values<int32_t>(batch, "tokens")[0], w * kStride);
+      EXPECT_EQ(values<int32_t>(batch, "seq_idx")[0], 0);
+      for (const int64_t target : values<int64_t>(batch, "targets")) {
+        if (target >= 0) ++seen[size_t(target)];
+      }
+    }
+    EXPECT_EQ(seen[0], 0);
+    for (size_t i = 1; i < seen.size(); ++i) {
+      EXPECT_GE(seen[i], 1) << "token " << i << " of " << size;
+      EXPECT_LE(seen[i], 2);
+    }
+    // Not one window more than it takes.
+    if (loader.eval_windows() > 1)
+      EXPECT_LT((loader.eval_windows() - 2) * kStride + kLength, size - 1) << size;
+  }
+}
+
+TEST(TokenLoader, AStrideOfTheLengthIsNone) {
+  const TestFolder folder;
+  const ShardSet set = counting(folder, 200);
+  TokenLoader plain(set, {0, 200}, {.length = 8}),
+      same_stride(set, {0, 200}, {.length = 8, .stride = 8});
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(same(plain.next(), same_stride.next()));
+  for (const int64_t stride : {-1, 9}) {
+    EXPECT_NE(error_of([&] {
+                TokenLoader(set, {0, 200}, {.length = 8, .stride = stride});
+              }).find("data.stride"),
+              std::string::npos);
+  }
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "adder/text/byte_tokenizer.h"
 #include "adder/text/char_tokenizer.h"
 #include "adder/text/utf8.h"
+#include "adder/text/word_counter.h"
 
 namespace adder::data {
 namespace {
@@ -19,17 +20,18 @@ namespace {
 std::unique_ptr<text::Tokenizer> learn_characters(CorpusReader& reader, const Corpora& corpora) {
   std::set<char32_t> characters;
   int64_t documents = 0;
-  const auto files = corpora.all_files();
-  reader.begin_phase("reading", files);
+  reader.begin_phase("reading", corpora.all_files());
   std::string
       texts;  // small documents together: a call of collect_characters() costs a millisecond
-  reader.for_each_text(files, Take::kAll, [&](const TextPiece& piece) {
+  const auto add = [&](const TextPiece& piece) {
     texts += piece.text;
     documents += piece.last ? 1 : 0;
     if (texts.size() < kPieceBytes) return;
     text::collect_characters(texts, characters);
     texts.clear();
-  });
+  };
+  for (const Corpus& corpus : corpora.text) reader.for_each_text(corpus, Take::kAll, add);
+  if (!corpora.held_out.empty()) reader.for_each_text(corpora.held_out, Take::kAll, add);
   text::collect_characters(texts, characters);
   text::CharVocabulary vocabulary{.characters = {characters.begin(), characters.end()},
                                   .eos = documents > 1};
@@ -39,36 +41,27 @@ std::unique_ptr<text::Tokenizer> learn_characters(CorpusReader& reader, const Co
 /// Bytes of the texts that are trained on.
 int64_t count_bytes(CorpusReader& reader, const Corpus& corpus) {
   int64_t bytes = 0;
-  reader.for_each_text(corpus.files, Take::kTrained, [&](const TextPiece& piece) {
+  reader.for_each_text(corpus, Take::kTrained, [&](const TextPiece& piece) {
     bytes += static_cast<int64_t>(piece.text.size());
   });
   return bytes;
 }
 
-/// Learns from the first `bytes` of what is trained on.
-void learn_beginning(text::BpeTrainer& trainer, CorpusReader& reader, const Corpus& corpus,
-                     int64_t bytes) {
-  reader.for_each_text(corpus.files, Take::kTrained, [&](const TextPiece& piece) {
+/// Shows `learner` the first `bytes` of what is trained on.
+template <typename Learner>
+void learn_beginning(Learner& learner, CorpusReader& reader, const Corpus& corpus, int64_t bytes) {
+  reader.for_each_text(corpus, Take::kTrained, [&](const TextPiece& piece) {
     const size_t wanted = std::min(piece.text.size(), static_cast<size_t>(bytes));
     const size_t size = wanted == 0 ? 0 : text::code_point_boundary(piece.text, wanted);
-    trainer.add(piece.text.substr(0, size), piece.last || size < piece.text.size());
+    learner.add(piece.text.substr(0, size), piece.last || size < piece.text.size());
     bytes -= std::min(bytes, static_cast<int64_t>(size));
   });
 }
 
-std::unique_ptr<text::Tokenizer> learn_bpe(CorpusReader& reader, const Corpora& corpora,
-                                           const DataOptions& data,
-                                           const ProgressCallback& progress) {
-  text::BpeTrainerOptions options{.vocab_size = data.vocab_size};
-  if (reader.chat() != nullptr) {
-    options.specials = reader.chat()->missing_controls(text::ByteTokenizer());
-  }
-  if (progress) {
-    options.progress = [&](int64_t done, int64_t total) {
-      progress("learning tokens", done, total);
-    };
-  }
-  text::BpeTrainer trainer(std::move(options));
+/// Shows `learner` all that is trained on and nothing that is held out.
+template <typename Learner>
+void learn_trained(Learner& learner, CorpusReader& reader, const Corpora& corpora,
+                   const DataOptions& data) {
   reader.hold_out(corpora.held_out);
   const double tail = tail_share(data);
   const auto once = corpora.text_files();
@@ -78,25 +71,52 @@ std::unique_ptr<text::Tokenizer> learn_bpe(CorpusReader& reader, const Corpora& 
   for (const Corpus& corpus : corpora.text) {
     const auto bytes = tail > 0 ? static_cast<double>(count_bytes(reader, corpus)) * (1 - tail)
                                 : static_cast<double>(INT64_MAX / 2);
-    learn_beginning(trainer, reader, corpus, static_cast<int64_t>(bytes));
+    learn_beginning(learner, reader, corpus, static_cast<int64_t>(bytes));
   }
+}
+
+/// The control tokens that a vocabulary gets for the chat template.
+std::vector<std::string> controls_of(const CorpusReader& reader) {
+  if (reader.chat() == nullptr) return {};
+  return reader.chat()->missing_controls(text::ByteTokenizer());
+}
+
+std::unique_ptr<text::Tokenizer> learn_bpe(CorpusReader& reader, const Corpora& corpora,
+                                           const DataOptions& data,
+                                           const ProgressCallback& progress) {
+  text::BpeTrainerOptions options{.vocab_size = data.vocab_size, .specials = controls_of(reader)};
+  if (progress) {
+    options.progress = [&](int64_t done, int64_t total) {
+      progress("learning tokens", done, total);
+    };
+  }
+  text::BpeTrainer trainer(std::move(options));
+  learn_trained(trainer, reader, corpora, data);
   return trainer.train();
+}
+
+std::unique_ptr<text::Tokenizer> learn_words(CorpusReader& reader, const Corpora& corpora,
+                                             const DataOptions& data) {
+  text::WordCounter counter(data.word, controls_of(reader));
+  learn_trained(counter, reader, corpora, data);
+  return std::make_unique<text::WordTokenizer>(counter.make());
 }
 
 std::unique_ptr<text::Tokenizer> load_named(const std::string& name) {
   if (std::filesystem::exists(name)) return text::load_tokenizer(name);
-  throw Error(ErrorKind::kNotFound,
-              {.what = fmt::format("there is no tokenizer \"{}\"", name),
-               .where = "data.tokenizer",
-               .why = "it is no kind of tokenizer, and no file or folder of that name is there",
-               .next = "give \"char\", \"bpe\", \"byte\", or the path of a tokenizer.json or "
-                       "model folder"});
+  throw Error(
+      ErrorKind::kNotFound,
+      {.what = fmt::format("there is no tokenizer \"{}\"", name),
+       .where = "data.tokenizer",
+       .why = "it is no kind of tokenizer, and no file or folder of that name is there",
+       .next = "give \"char\", \"bpe\", \"word\", \"byte\", or the path of a tokenizer.json "
+               "or model folder"});
 }
 
 }  // namespace
 
 bool learnt_from_text(const std::string& tokenizer) {
-  return tokenizer == "char" || tokenizer == "bpe";
+  return tokenizer == "char" || tokenizer == "bpe" || tokenizer == "word";
 }
 
 std::shared_ptr<const text::Tokenizer> make_tokenizer(const DataOptions& options,
@@ -107,7 +127,26 @@ std::shared_ptr<const text::Tokenizer> make_tokenizer(const DataOptions& options
   const Corpora corpora = list_corpora(options);
   CorpusReader reader(options, progress);
   if (options.tokenizer == "char") return learn_characters(reader, corpora);
+  if (options.tokenizer == "word") return learn_words(reader, corpora, options);
   return learn_bpe(reader, corpora, options, progress);
+}
+
+std::shared_ptr<const text::Tokenizer> extend_tokenizer(const text::WordTokenizer& old,
+                                                        const DataOptions& options,
+                                                        const ProgressCallback& progress) {
+  if (const auto made = shard_folder(options)) {
+    throw Error(ErrorKind::kConfig, {.what = "token shards have no words of their own",
+                                     .where = made->string(),
+                                     .why = "a vocabulary is extended from text",
+                                     .next = "name the text files in data.text"});
+  }
+  const Corpora corpora = list_corpora(options);
+  CorpusReader reader(options, progress);
+  text::WordOptions word = options.word;
+  word.fold_case = old.vocabulary().options().fold_case;
+  text::WordCounter counter(word);
+  learn_trained(counter, reader, corpora, options);
+  return std::make_shared<const text::WordTokenizer>(counter.extend(old.vocabulary()));
 }
 
 std::string tokenizer_note(const DataOptions& options, const text::ChatTemplate* chat,

@@ -79,7 +79,7 @@ void encode(const DataOptions& options, const Corpora& corpora, CorpusReader& re
   reader.begin_phase("encoding", files);
   for (const Corpus& corpus : corpora.text) {
     writer.begin_part(corpus.name, false);
-    if (reader.encode(corpus.files, Take::kTrained, tokenizer, writer) == 0) {
+    if (reader.encode(corpus, Take::kTrained, tokenizer, writer) == 0) {
       throw_none_left(options, corpus);
     }
   }
@@ -90,8 +90,15 @@ void encode(const DataOptions& options, const Corpora& corpora, CorpusReader& re
   }
   if (!by_content && corpora.held_out.empty()) return;
   writer.begin_part("held out", true);
-  const Take take = by_content ? Take::kHeldOut : Take::kAll;
-  if (reader.encode(again, take, tokenizer, writer) > 0) return;
+  if (!by_content) {
+    reader.encode({.files = corpora.held_out}, Take::kAll, tokenizer, writer);
+    return;
+  }
+  int64_t held_out = 0;
+  for (const Corpus& corpus : corpora.text) {
+    held_out += reader.encode(corpus, Take::kHeldOut, tokenizer, writer);
+  }
+  if (held_out > 0) return;
   throw Error(ErrorKind::kConfig,
               {.what = "no document is held out",
                .where = "data.val_documents",
@@ -116,6 +123,10 @@ PreparedData open_shards(const DataOptions& options, const fs::path& folder,
   if (options.val_documents > 0) {
     refuse("val_documents", "documents cannot be chosen any more",
            "give it to `adder data shard`, or use data.val_fraction");
+  }
+  if (options.max_documents > 0) {
+    refuse("max_documents", "documents cannot be left out any more",
+           "give it to `adder data shard`");
   }
   PreparedData data;
   data.shards = std::make_shared<const ShardSet>(ShardSet::open(folder));
@@ -155,6 +166,7 @@ ShardManifest write_shards(const DataOptions& options, const fs::path& folder,
   for (const std::string& note : corpora.notes) writer.add_note(note);
   writer.add_note(tokenizer_note(options, reader.chat(), *tokenizer));
   encode(options, corpora, reader, *tokenizer, writer);
+  writer.add_note(reader.left_out_note());
   if (reader.chat() != nullptr) writer.add_file(kTemplateName, reader.chat()->to_json());
   return writer.finish(source);
 }

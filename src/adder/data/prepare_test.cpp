@@ -5,6 +5,7 @@
 #include <set>
 
 #include "adder/base/error.h"
+#include "adder/data/generate_offline.h"
 #include "adder/data/shard_writer.h"
 #include "adder/data/stories.h"
 #include "adder/data/test_folder.h"
@@ -219,6 +220,43 @@ TEST(Prepare, LearnsABpeVocabularyOnce) {
   EXPECT_TRUE(prepare(options).reused);
   options.vocab_size = 300;
   EXPECT_FALSE(prepare(options).reused);
+}
+
+TEST(Prepare, MaxDocumentsTakesTheFirstOfEachTextAndNoCharacterOfTheOthers) {
+  const TestFolder folder;
+  folder.write("texts/a.txt", "aaaa");
+  folder.write("texts/b.txt", "bbbb");
+  folder.write("texts/c.txt", "cccc");
+  folder.write("lines.jsonl", "{\"text\": \"dddd\"}\n{\"text\": \"eeee\"}\n");
+  DataOptions options = options_for(folder, folder / "texts");
+  options.val_fraction = 0;
+  const auto letters = [](const PreparedData& data) {
+    std::string found;
+    for (const char letter : std::string("abcdefg")) {
+      const bool known = error_of([&] { data.tokenizer->encode(std::string(1, letter)); }).empty();
+      if (known) found += letter;
+    }
+    return found;
+  };
+  EXPECT_EQ(prepare(options).shards->document_count(), 3);
+  options.max_documents = 2;
+  const PreparedData two = prepare(options);
+  EXPECT_FALSE(two.reused);
+  EXPECT_EQ(two.shards->document_count(), 2);
+  EXPECT_EQ(letters(two), "ab");
+  options.text.push_back((folder / "lines.jsonl").string());
+  options.max_documents = 1;
+  const PreparedData each = prepare(options);
+  EXPECT_EQ(each.shards->document_count(), 2);
+  EXPECT_EQ(letters(each), "ad");
+
+  options.val_text = {folder.write("held_out.txt", "fg\n\nga").string()};  // is all read
+  options.separator = "\\n\\n";
+  const PreparedData held_out = prepare(options);
+  EXPECT_EQ(letters(held_out), "adfg");
+  EXPECT_EQ(held_out.shards->document_count(), 4);
+  options.max_documents = -1;
+  EXPECT_NE(error_of([&] { prepare(options); }).find("data.max_documents"), std::string::npos);
 }
 
 }  // namespace

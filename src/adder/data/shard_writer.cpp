@@ -118,7 +118,7 @@ ShardManifest ShardWriter::finish(const std::string& source) {
   manifest_.documents = documents_->finish();
   if (answers_) manifest_.answers = answers_->finish();
   manifest_.source = source;
-  tokenizer_.save(directory_.staging() / "tokenizer.json");
+  tokenizer_.save(directory_.staging() / tokenizer_.file_name());
   io::write_json_file(directory_.staging() / kManifestName, manifest_.to_json());
   directory_.commit();
   return manifest_;

@@ -4,7 +4,7 @@
 //   FOLDER/tokens-00000.bin    ids, little endian, u16 where the vocabulary allows it, else u32
 //   FOLDER/documents.bin       u64 each: where document i begins in the stream
 //   FOLDER/answers.bin         conversations only; two u64 each: where an answer begins and ends
-//   FOLDER/tokenizer.json      what the ids mean
+//   FOLDER/tokenizer.json      what the ids mean (of words: word_tokenizer.json)
 //
 // Documents stand one after another, each after the tokenizer's bos and before its eos where it has
 // them; they count as the document's first and last token.

@@ -61,6 +61,9 @@ std::string hash_source(const DataOptions& options, const Corpora& corpora,
   std::string source =
       fmt::format("format {}\nseparator {}\nfield {}\nheld out {}\n", ShardManifest::kVersion,
                   options.separator, options.field, options.val_documents);
+  if (options.max_documents > 0) {
+    source += fmt::format("first documents {}\n", options.max_documents);
+  }
   if (chat != nullptr) source += "chat " + chat->to_json() + "\n";
   if (tokenizer != nullptr) {
     source += "tokenizer " + tokenizer->hash() + "\n";
@@ -68,6 +71,13 @@ std::string hash_source(const DataOptions& options, const Corpora& corpora,
     source += fmt::format("tokenizer {}\n", options.tokenizer);
     if (options.tokenizer == "bpe") {
       source += fmt::format("{} tokens, tail {}\n", options.vocab_size, tail_share(options));
+    }
+    if (options.tokenizer == "word") {
+      text::WordOptions word = options.word;
+      for (const OptionEntry& entry : flatten(word)) {
+        source += fmt::format("{} {}\n", entry.key, to_text(entry.value));
+      }
+      source += fmt::format("tail {}\n", tail_share(options));
     }
   }
   FileHashes hashes(progress, corpora.all_files());

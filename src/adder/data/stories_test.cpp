@@ -7,6 +7,7 @@
 #include <set>
 #include <unordered_set>
 
+#include "adder/data/generate_offline.h"
 #include "adder/data/story_words.h"
 #include "adder/io/file.h"
 #include "adder/io/hash.h"

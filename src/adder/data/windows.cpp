@@ -19,11 +19,17 @@ PackMode parse_pack_mode(std::string_view name) {
 }
 
 Windows::Windows(const ShardSet& shards, const std::vector<TokenRange>& ranges, int64_t length,
-                 PackMode mode)
-    : shards_(&shards), length_(length), mode_(mode) {
+                 PackMode mode, int64_t stride)
+    : shards_(&shards), length_(length), stride_(stride == 0 ? length : stride), mode_(mode) {
   if (length < 1 || length > INT32_MAX) {
     throw Error(ErrorKind::kConfig, {.what = fmt::format("a window of {} tokens", length),
                                      .why = fmt::format("the length must be 1 to {}", INT32_MAX)});
+  }
+  if (stride_ < 1 || stride_ > length) {
+    throw Error(ErrorKind::kConfig,
+                {.what = fmt::format("a stride of {} tokens", stride),
+                 .where = "data.stride",
+                 .why = fmt::format("it must be 1 to the length, {}, or 0 for that", length)});
   }
   for (const TokenRange range : ranges) {
     if (range.begin < 0 || range.end < range.begin || range.end > shards.size()) {
@@ -47,19 +53,21 @@ void Windows::list_documents(TokenRange range) {
     const TokenRange part{std::max(whole.begin, range.begin), std::min(whole.end, range.end)};
     if (part.size() < 2) continue;
     documents_.push_back({part, document_windows_});
-    document_windows_ += (part.size() - 2) / length_ + 1;
+    const int64_t beyond = std::max<int64_t>(part.size() - 1 - length_, 0);  // the first window
+    document_windows_ += 1 + (beyond + stride_ - 1) / stride_;
   }
 }
 
 int64_t Windows::phase(uint64_t seed, uint64_t epoch) const {
   if (mode_ == PackMode::kDocs || size_ <= length_) return 0;
   Rng rng(seed, stream_of("data.window_phase") + epoch);
-  return rng.below(std::min(length_, size_ - length_));
+  return rng.below(std::min(stride_, size_ - length_));
 }
 
 int64_t Windows::count(int64_t phase) const {
   if (mode_ == PackMode::kDocs) return document_windows_;
-  return std::max<int64_t>(size_ - phase - 1, 0) / length_;
+  const int64_t beyond = size_ - phase - 1 - length_;  // the first window
+  return beyond < 0 ? 0 : 1 + beyond / stride_;
 }
 
 std::vector<TokenRange> Windows::window(int64_t index, int64_t phase) const {
@@ -68,11 +76,11 @@ std::vector<TokenRange> Windows::window(int64_t index, int64_t phase) const {
         std::upper_bound(documents_.begin(), documents_.end(), index,
                          [](int64_t i, const Document& d) { return i < d.first_window; });
     const Document& document = *(after - 1);
-    const int64_t begin = document.tokens.begin + (index - document.first_window) * length_;
+    const int64_t begin = document.tokens.begin + (index - document.first_window) * stride_;
     return {{begin, std::min(begin + length_ + 1, document.tokens.end)}};
   }
   std::vector<TokenRange> window;
-  int64_t skip = phase + index * length_, wanted = length_ + 1;
+  int64_t skip = phase + index * stride_, wanted = length_ + 1;
   for (const TokenRange range : ranges_) {
     if (skip < range.size() && wanted > 0) {
       const int64_t begin = range.begin + skip;

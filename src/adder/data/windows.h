@@ -19,13 +19,14 @@ PackMode parse_pack_mode(std::string_view name);
 
 class Windows {
  public:
-  /// Throws kConfig for length < 1, or a range outside the stream.
+  /// `stride`: tokens from the begin of a window to that of the next, 1 to length; 0: length.
+  /// Throws kConfig for length < 1, another stride, or a range outside the stream.
   Windows(const ShardSet& shards, const std::vector<TokenRange>& ranges, int64_t length,
-          PackMode mode);
+          PackMode mode, int64_t stride = 0);
 
   bool has_seq_idx() const { return has_seq_idx_; }
 
-  /// Where the first window of an epoch starts, relative to the ranges: [0, length), 0 in `docs`.
+  /// Where the first window of an epoch starts, relative to the ranges: [0, stride), 0 in `docs`.
   int64_t phase(uint64_t seed, uint64_t epoch) const;
 
   /// Windows from `phase` on.
@@ -51,7 +52,7 @@ class Windows {
   const ShardSet* shards_;
   std::vector<TokenRange> ranges_;  // none is empty
   int64_t size_ = 0;                // tokens in them
-  int64_t length_;
+  int64_t length_, stride_;
   PackMode mode_;
   bool has_seq_idx_ = false;
   std::vector<Document> documents_;  // `docs` only: those that give a window

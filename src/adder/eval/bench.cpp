@@ -14,6 +14,7 @@ namespace adder::eval {
 namespace {
 
 constexpr double kShortestSample = 0.02;  // seconds; shorter work is repeated
+constexpr double kLongSample = 1;         // seconds; longer work is measured three times at most
 
 double seconds_of(const BenchRun::Work& work, int64_t times) {
   const auto start = std::chrono::steady_clock::now();
@@ -52,7 +53,9 @@ io::Json spread_json(const Spread& spread) {
 }  // namespace
 
 void BenchOptions::describe(OptionVisitor& v) {
-  v.field("repeats", repeats, "measurements of each side; the figure is their median");
+  v.field("repeats", repeats,
+          "measurements of each side, 3 at most of what takes over a second; the figure is their "
+          "median");
   v.field("threads", threads, "processor threads; 0: every core");
   v.field("only", only, "only rows whose name or group holds this text");
 }
@@ -73,14 +76,16 @@ void BenchRun::add(BenchRow row) {
 
 std::vector<Spread> BenchRun::time(const std::vector<Work>& candidates) const {
   std::vector<int64_t> times;
+  int64_t repeats = options_.repeats;
   for (const Work& work : candidates) {
     work();
     const double once = seconds_of(work, 1);
+    if (once > kLongSample) repeats = std::min<int64_t>(repeats, 3);
     times.push_back(
         std::clamp<int64_t>(std::llround(kShortestSample / std::max(once, 1e-7)), 1, 100000));
   }
   std::vector<std::vector<double>> samples(candidates.size());
-  for (int64_t i = 0; i < options_.repeats; ++i) {
+  for (int64_t i = 0; i < repeats; ++i) {
     for (size_t c = 0; c < candidates.size(); ++c)
       samples[c].push_back(seconds_of(candidates[c], times[c]));
   }
@@ -111,6 +116,7 @@ std::vector<BenchRow> run_bench(const BenchOptions& options, const BenchProgress
   BenchRun run(options, progress);
   bench_limits(run);
   bench_operators(run);
+  bench_word_ssm(run);
   bench_training(run);
   bench_generation(run);
   if (run.rows().empty()) {

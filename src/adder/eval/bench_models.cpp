@@ -21,6 +21,17 @@ model::ModelConfig mamba2_config(int64_t d_model, int64_t n_layer, int64_t vocab
   return config;
 }
 
+/// The largest of YS-71M's published settings, as form A (ys-71m, section 1).
+model::ModelConfig word_ssm_config() {
+  model::ModelConfig config = mamba2_config(368, 1, 28590);
+  config.layers = {"word_ssm"};
+  config.norm = "none";
+  config.residual = false;
+  config.tie_embeddings = false;
+  config.head_bias = true;
+  return config;
+}
+
 /// Forward, backward and AdamW of one model on one batch of random tokens.
 class TrainingStep {
  public:
@@ -145,24 +156,33 @@ void bench_reader(BenchRun& run, const model::ModelConfig& config, at::ScalarTyp
   }
 }
 
-}  // namespace
+struct TrainingCase {
+  std::string name;
+  model::ModelConfig config;
+  int64_t batch, length;
+};
 
-void bench_training(BenchRun& run) {
-  constexpr int64_t kBatch = 8, kLength = 256;
-  const model::ModelConfig config = mamba2_config(256, 8, 8192);
+void bench_training_step(BenchRun& run, const TrainingCase& one) {
+  const std::string size = million_word(static_cast<double>(model::parameter_count(one.config)));
   for (const auto type : {at::kFloat, at::kBFloat16}) {
     const bool narrow = type == at::kBFloat16;
-    const std::string name = "training mamba2 " +
-                             million_word(static_cast<double>(model::parameter_count(config))) +
-                             " 8x256 " + (narrow ? "bf16" : "f32");
+    const std::string name = "training " + one.name + " " + size + " " + std::to_string(one.batch) +
+                             "x" + std::to_string(one.length) + (narrow ? " bf16" : " f32");
     if (!run.wanted("training", name)) continue;
-    TrainingStep step(config, kBatch, kLength, type);
+    TrainingStep step(one.config, one.batch, one.length, type);
     const Spread seconds = run.time({[&] { step(); }})[0];
-    const double flops = 3 * model::forward_flops(config, kLength);
-    add_rate_row(run, "training", name, seconds, double(kBatch * kLength),
+    const double flops = 3 * model::forward_flops(one.config, one.length);
+    add_rate_row(run, "training", name, seconds, double(one.batch * one.length),
                  narrow ? Limit{"bf16 GEMM", run.limits().gemm_bf16 / flops}
                         : Limit{"fp32 GEMM", run.limits().gemm_f32 / flops});
   }
+}
+
+}  // namespace
+
+void bench_training(BenchRun& run) {
+  bench_training_step(run, {"mamba2", mamba2_config(256, 8, 8192), 8, 256});
+  bench_training_step(run, {"word_ssm", word_ssm_config(), 64, 128});
 }
 
 void bench_generation(BenchRun& run) {

@@ -201,7 +201,7 @@ void bench_head(BenchRun& run, at::ScalarType type) {
       .name = "linear_cross_entropy T2048 d256 V8192 " + type_word(type),
       .inputs = {at::randn({2048, 256}).to(type), (at::randn({8192, 256}) * 0.02).to(type)}};
   head.ours = [target](const std::vector<Tensor>& in) {
-    return std::get<0>(nn::linear_cross_entropy(in[0], in[1], target, 0, 0, "sum"));
+    return std::get<0>(nn::linear_cross_entropy(in[0], in[1], std::nullopt, target, 0, 0, "sum"));
   };
   head.peer = [target](const std::vector<Tensor>& in) {
     return plain_linear_cross_entropy(in[0], in[1], target);

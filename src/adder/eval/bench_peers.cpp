@@ -78,6 +78,21 @@ std::pair<Tensor, Tensor> plain_selective_scan(const Tensor& u, const Tensor& de
   return {(at::stack(rows, 1) + D * wide_u).to(u.scalar_type()), state};
 }
 
+std::pair<Tensor, Tensor> plain_word_ssm(const Tensor& q, const Tensor& k, const Tensor& v,
+                                         const Tensor& decay, const Tensor& weight,
+                                         const Tensor& bias) {
+  const auto type = q.scalar_type();
+  const Tensor queries = q.to(at::kFloat), keys = k.to(at::kFloat), values = v.to(at::kFloat);
+  Tensor state = at::zeros({q.size(0), q.size(2), v.size(2)});
+  std::vector<Tensor> rows;
+  for (int64_t t = 0; t < q.size(1); ++t) {
+    const Tensor added = keys.select(1, t).unsqueeze(2) * values.select(1, t).unsqueeze(1);
+    state = decay.unsqueeze(1) * state + added;  // (batch, columns, width)
+    rows.push_back((queries.select(1, t).unsqueeze(2) * state).to(type).flatten(1));
+  }
+  return {at::linear(at::stack(rows, 1), weight.to(type), bias.to(type)), state};
+}
+
 Tensor plain_causal_conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   const int64_t channels = x.size(2), width = weight.size(1);
   const Tensor full = at::conv1d(x.transpose(1, 2), weight.unsqueeze(1).to(x.scalar_type()),

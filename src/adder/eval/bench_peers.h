@@ -25,6 +25,14 @@ std::pair<Tensor, Tensor> plain_selective_scan(const Tensor& u, const Tensor& de
                                                const Tensor& A, const Tensor& B, const Tensor& C,
                                                const Tensor& D, const Tensor& delta_bias);
 
+/// Form A of YS-71M (ys-71m 6.1), token after token: q and k (batch, length, columns), v (batch,
+/// length, width), decay (columns), weight (outputs, columns * width), bias (outputs). The state is
+/// fp32, what is read of it has the type of q and exists for every token. -> z (batch, length,
+/// outputs), and the final state (batch, columns, width).
+std::pair<Tensor, Tensor> plain_word_ssm(const Tensor& q, const Tensor& k, const Tensor& v,
+                                         const Tensor& decay, const Tensor& weight,
+                                         const Tensor& bias);
+
 /// x (batch, length, channels), weight (channels, width), bias (channels); with SiLU.
 Tensor plain_causal_conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias);
 

@@ -25,8 +25,8 @@ class BenchRun {
   void add(BenchRow row);
 
   using Work = std::function<void()>;
-  /// Seconds of each candidate: warmed up, then by turns, `repeats` times; short work is repeated
-  /// inside a measurement.
+  /// Seconds of each candidate: warmed up, then by turns, `repeats` times (at most 3 where one
+  /// takes over a second); short work is repeated inside a measurement.
   std::vector<Spread> time(const std::vector<Work>& candidates) const;
 
   /// Measured when first asked for.
@@ -50,6 +50,7 @@ MachineLimits measure_limits(BenchRun& run);
 // The parts, in this order.
 void bench_limits(BenchRun& run);
 void bench_operators(BenchRun& run);
+void bench_word_ssm(BenchRun& run);
 void bench_training(BenchRun& run);
 void bench_generation(BenchRun& run);
 

@@ -58,6 +58,17 @@ TEST(Peers, TheSelectiveScanIsTheSame) {
   expect_same_gradients(y, peer, in);
 }
 
+TEST(Peers, TheWordScanIsTheSame) {
+  at::manual_seed(8);
+  const auto in = leaves({at::randn({2, 20, 5}), at::randn({2, 20, 5}), at::randn({2, 20, 7}),
+                          at::rand({5}), at::randn({3, 35}) * 0.2, at::randn({3})});
+  const auto [z, state] =
+      nn::word_ssm(in[0], in[1], in[2], in[3], in[4], in[5], std::nullopt, std::nullopt);
+  const auto [peer, peer_state] = plain_word_ssm(in[0], in[1], in[2], in[3], in[4], in[5]);
+  expect_near(state, peer_state, "state");
+  expect_same_gradients(z, peer, in);
+}
+
 TEST(Peers, OneTokenIsTheSame) {
   at::manual_seed(4);
   const Tensor x = at::randn({2, 1, 3, 8}), dt = at::randn({2, 1, 3}), A = -at::rand({3}) - 0.2;
@@ -89,8 +100,9 @@ TEST(Peers, TheHeadIsTheSame) {
   at::manual_seed(6);
   const auto in = leaves({at::randn({10, 8}), at::randn({30, 8})});
   const Tensor target = at::randint(30, {10}, at::kLong);
-  expect_same_gradients(std::get<0>(nn::linear_cross_entropy(in[0], in[1], target, 0, 0, "sum")),
-                        plain_linear_cross_entropy(in[0], in[1], target), in);
+  expect_same_gradients(
+      std::get<0>(nn::linear_cross_entropy(in[0], in[1], std::nullopt, target, 0, 0, "sum")),
+      plain_linear_cross_entropy(in[0], in[1], target), in);
 }
 
 TEST(Bench, RowsAreWhole) {

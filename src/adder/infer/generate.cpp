@@ -29,7 +29,10 @@ class Speaker {
   Speaker(const text::Tokenizer& tokenizer, const std::vector<std::string>& stops)
       : tokenizer_(tokenizer), filter_(stops) {}
 
-  std::string say(int32_t id) { return filter_.feed(decoder_.feed(tokenizer_.token_bytes(id))); }
+  /// `before`: the tokens that stand before it.
+  std::string say(std::span<const int32_t> before, int32_t id) {
+    return filter_.feed(decoder_.feed(tokenizer_.bytes_after(before, id)));
+  }
   std::string finish() {
     std::string tail = filter_.feed(decoder_.flush());
     return tail + filter_.flush();
@@ -80,42 +83,62 @@ Generator::Generator(Model& model, const text::Tokenizer& tokenizer, std::vector
   if (const auto id = tokenizer.eos_id()) eos_.push_back(*id);
 }
 
+TokenSource source_of(std::span<const int32_t> ids) {
+  return [ids]() mutable { return std::exchange(ids, {}); };
+}
+
 Generation Generator::run(std::span<const int32_t> prompt, State& state,
-                          const GenerateOptions& options, const OnToken& on_token,
-                          std::span<const int32_t> before) {
-  options.check();
-  Sampler sampler(options.sampler, tokenizer_.vocab_size());
-  Speaker speaker(tokenizer_, options.stop);
-  std::vector<int32_t> history(before.begin(), before.end());
-  history.insert(history.end(), prompt.begin(), prompt.end());
-  std::vector<float> logits(static_cast<std::size_t>(model_.vocab_size()));
-  State* const states[] = {&state};
+                          const GenerateOptions& options, const OnToken& on_token) {
   Generation result;
-  const auto report = [&](std::optional<int32_t> id, const std::string& piece) {
+  TokenHistory history;
+  const auto keep = [&](std::optional<int32_t> id, std::string_view piece) {
+    if (id) result.ids.push_back(*id);
     result.text += piece;
     return !on_token || on_token(id, piece);
   };
+  static_cast<GenerationStats&>(result) = stream(source_of(prompt), state, history, options, keep);
+  return result;
+}
+
+GenerationStats Generator::stream(const TokenSource& prompt, State& state, TokenHistory& history,
+                                  const GenerateOptions& options, const OnToken& on_token) {
+  options.check();
+  Sampler sampler(options.sampler, tokenizer_.vocab_size());
+  Speaker speaker(tokenizer_, options.stop);
+  std::vector<float> logits(static_cast<std::size_t>(model_.vocab_size()));
+  State* const states[] = {&state};
+  GenerationStats stats;
 
   Watch watch;
-  model_.prefill(prompt, state, logits);
-  result.prompt_tokens = static_cast<int64_t>(prompt.size());
-  result.prompt_seconds = watch.lap();
-  while (static_cast<int64_t>(result.ids.size()) < options.max_new_tokens) {
-    if (!result.ids.empty()) model_.step(std::span(result.ids).last(1), states, logits);
-    const int32_t id = sampler.sample(logits, history);
-    result.ids.push_back(id);
-    history.push_back(id);
-    const bool go_on = report(id, speaker.say(id));
-    if (!options.ignore_eos && std::ranges::find(eos_, id) != eos_.end()) {
-      result.reason = StopReason::kEos;
-    }
-    if (speaker.stopped()) result.reason = StopReason::kStopString;
-    if (!go_on) result.reason = StopReason::kCancelled;
-    if (result.reason != StopReason::kLength) break;
+  for (auto part = prompt(); !part.empty(); part = prompt()) {
+    model_.prefill(part, state, logits);
+    history.add(part);
+    stats.prompt_tokens += static_cast<int64_t>(part.size());
   }
-  if (const std::string tail = speaker.finish(); !tail.empty()) report(std::nullopt, tail);
-  result.generate_seconds = watch.lap();
-  return result;
+  if (stats.prompt_tokens == 0) {
+    throw Error(ErrorKind::kUsage, {.what = "there is no text to go on from"});
+  }
+  stats.prompt_seconds = watch.lap();
+  int32_t id = 0;
+  const std::span<const int32_t> last(&id, 1);
+  while (stats.new_tokens < options.max_new_tokens) {
+    if (stats.new_tokens > 0) {
+      model_.step(last, states, logits);
+      history.add(last);
+    }
+    id = sampler.sample(logits, history);
+    ++stats.new_tokens;
+    const bool go_on = on_token(id, speaker.say(history.last(), id));
+    if (!options.ignore_eos && std::ranges::find(eos_, id) != eos_.end()) {
+      stats.reason = StopReason::kEos;
+    }
+    if (speaker.stopped()) stats.reason = StopReason::kStopString;
+    if (!go_on) stats.reason = StopReason::kCancelled;
+    if (stats.reason != StopReason::kLength) break;
+  }
+  if (const std::string tail = speaker.finish(); !tail.empty()) on_token(std::nullopt, tail);
+  stats.generate_seconds = watch.lap();
+  return stats;
 }
 
 }  // namespace adder::infer

@@ -16,6 +16,8 @@ class Linear {
   int64_t in() const { return weight_.shape[1]; }
   int64_t out() const { return weight_.shape[0]; }
   const SmallTensor& bias() const { return bias_; }
+  /// (out, in), for products of parts of it.
+  kernels::View<2> weight() const;
 
   /// x W^T + bias. x (rows, in), y (rows, out): f32, the last dimension contiguous.
   void run(const kernels::View<2>& x, const kernels::View<2>& y, const Parallel& parallel) const;
@@ -24,8 +26,6 @@ class Linear {
                const Parallel& parallel) const;
 
  private:
-  kernels::View<2> matrix() const;
-
   model::TensorView weight_;
   SmallTensor bias_;
 };

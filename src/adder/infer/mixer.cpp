@@ -6,6 +6,7 @@
 #include "adder/infer/mamba1.h"
 #include "adder/infer/mamba2.h"
 #include "adder/infer/softmax.h"
+#include "adder/infer/word_ssm.h"
 
 namespace adder::infer {
 namespace {
@@ -18,6 +19,7 @@ const std::map<std::string_view, Maker>& makers() {
       {"mamba1", make_mamba1},
       {"mamba2", make_mamba2},
       {"softmax", make_softmax},
+      {"word_ssm", make_word_ssm},
   };
   return table;
 }

@@ -34,15 +34,16 @@ struct Model::Impl {
     model::check_weights(config, weights, "the model's weights");
     for (int64_t layer = 0; layer < config.n_layer; ++layer) {
       const std::string prefix = model::layer_prefix(layer);
-      norms.emplace_back(weights.at(prefix + "norm.weight"));
+      norms.push_back(SmallTensor::find(weights, prefix + "norm.weight"));
       mixers.push_back(make_mixer(config, layer, weights));
       if (!config.mlp.given()) continue;
-      mlp_norms.emplace_back(weights.at(prefix + "norm2.weight"));
+      mlp_norms.push_back(SmallTensor::find(weights, prefix + "norm2.weight"));
       mlps.emplace_back(config.mlp, weights, prefix + "mlp.");
     }
-    final_norm = SmallTensor(weights.at(model::kFinalNorm));
+    final_norm = SmallTensor::find(weights, model::kFinalNorm);
     embedding = weights.at(model::kEmbedding);
     head = config.tie_embeddings ? embedding : weights.at(model::kHead);
+    head_bias = SmallTensor::find(weights, model::kHeadBias);
     start = State(config);
     for (const auto& mixer : mixers) mixer->start(start);
   }
@@ -62,36 +63,47 @@ struct Model::Impl {
     }
   }
 
-  /// The residual stream of some rows on its way through the stack, f32 whatever the type of the
-  /// weights (mamba-core 2.5). Arrays of (rows, d_model).
+  /// Some rows on their way through the stack, f32 whatever the type of the weights (mamba-core
+  /// 2.5). Arrays of (rows, d_model), or (rows, d_readout) where that is more.
   struct Stream {
     int64_t count;
-    float* added;     // what the last branch adds
-    float* normed;    // the norm of the sum
+    float* added;     // what the last branch gave
+    float* normed;    // the norm of the sum: what the next branch reads
     float* residual;  // the sum before it
     float* next;
     bool empty = true;  // there is no sum before the first branch
   };
 
-  /// Adds what the last branch gave to the stream and norms the sum.
+  /// Adds what the last branch gave to the stream, or puts it in its place, and norms the sum.
   void add_and_norm(Stream& s, const SmallTensor& weight) const {
     const int64_t width = config.d_model;
+    if (!config.normed()) return add(s);
     kernels::RmsNormInputs in;
     in.x = rows(s.added, s.count, width);
     in.weight = dense<1>(weight.view_data(), DType::f32, {width});
-    if (!s.empty) in.residual = rows(s.residual, s.count, width);
+    if (!s.empty && config.residual) in.residual = rows(s.residual, s.count, width);
     in.eps = config.norm_eps;
     kernels::rms_norm(in, {rows(s.normed, s.count, width), rows(s.next, s.count, width)}, parallel);
     std::swap(s.residual, s.next);
     s.empty = false;
   }
 
-  /// The stack: hidden states after the final norm, (tokens, d_model), in `arena`. `mix(layer, x,
+  /// The same without a norm.
+  void add(Stream& s) const {
+    std::swap(s.added, s.normed);
+    if (!config.residual) return;
+    const int64_t size = s.count * config.d_model;
+    for (int64_t i = 0; i < size && !s.empty; ++i) s.normed[i] += s.residual[i];
+    std::copy_n(s.normed, size, s.residual);
+    s.empty = false;
+  }
+
+  /// The stack: hidden states after the final norm, (tokens, d_readout), in `arena`. `mix(layer, x,
   /// y)` runs a mixer over all rows.
   template <typename Mix>
   float* run(std::span<const int32_t> tokens, Mix&& mix) {
     const auto count = static_cast<int64_t>(tokens.size());
-    const int64_t size = count * config.d_model;
+    const int64_t size = count * std::max(config.d_model, config.d_readout());
     Stream s{count, arena.take(size), arena.take(size), arena.take(size), arena.take(size)};
     embed(tokens, s.added);
     for (int64_t layer = 0; layer < config.n_layer; ++layer) {
@@ -108,9 +120,9 @@ struct Model::Impl {
   }
 
   void project(const float* hidden, int64_t count, float* logits) const {
-    kernels::linear(rows(hidden, count, config.d_model),
-                    dense<2>(head.data, head.dtype, {config.vocab_size, config.d_model}), {},
-                    rows(logits, count, config.vocab_size), parallel);
+    const int64_t width = config.d_readout(), vocab = config.vocab_size;
+    kernels::linear(rows(hidden, count, width), dense<2>(head.data, head.dtype, {vocab, width}),
+                    vector(head_bias, vocab), rows(logits, count, vocab), parallel);
   }
 
   /// Runs `tokens` tile by tile; `take(first, count, hidden)` gets each tile's hidden states.
@@ -131,10 +143,10 @@ struct Model::Impl {
   model::ModelConfig config;
   model::Weights weights;
   const Parallel& parallel;
-  std::vector<SmallTensor> norms, mlp_norms;  // one for each layer; none without MLPs
+  std::vector<SmallTensor> norms, mlp_norms;  // one for each layer, empty without norms
   std::vector<std::unique_ptr<Mixer>> mixers;
   std::vector<Mlp> mlps;
-  SmallTensor final_norm;
+  SmallTensor final_norm, head_bias;  // empty: none
   model::TensorView embedding, head;
   State start;
   Arena arena;
@@ -178,7 +190,7 @@ void Model::prefill(std::span<const int32_t> tokens, State& state, std::span<flo
   const auto total = static_cast<int64_t>(tokens.size());
   impl_->tiles(tokens, state, [&](int64_t first, int64_t count, const float* hidden) {
     if (first + count < total) return;
-    impl_->project(hidden + (count - 1) * config().d_model, 1, logits.data());
+    impl_->project(hidden + (count - 1) * config().d_readout(), 1, logits.data());
   });
 }
 
@@ -190,7 +202,7 @@ void Model::prefill_each(std::span<const int32_t> tokens, State& state, const Ta
     float* logits = impl_->arena.take(std::min(at_once, count) * vocab);
     for (int64_t row = 0; row < count; row += at_once) {
       const int64_t some = std::min(at_once, count - row);
-      impl_->project(hidden + row * config().d_model, some, logits);
+      impl_->project(hidden + row * config().d_readout(), some, logits);
       take(first + row, {logits, static_cast<std::size_t>(some * vocab)});
     }
   });

@@ -55,7 +55,7 @@ Sampler::Sampler(const SamplerOptions& options, int64_t limit)
   options_.check();
 }
 
-void Sampler::collect(std::span<const float> logits, std::span<const int32_t> history) {
+void Sampler::collect(std::span<const float> logits, const TokenHistory& history) {
   const auto size = static_cast<int64_t>(logits.size());
   const int64_t count = limit_ > 0 ? std::min(limit_, size) : size;
   choices_.clear();
@@ -69,23 +69,17 @@ void Sampler::collect(std::span<const float> logits, std::span<const int32_t> hi
     }
     choices_.push_back({static_cast<int32_t>(id), logit});
   }
-  if (options_.repetition_penalty != 1) penalise(history);
+  if (options_.repetition_penalty != 1) {  // a token counts once, however often it occurred
+    for (Choice& choice : choices_) {
+      double& logit = choice.probability;
+      if (!history.occurred(choice.id)) continue;
+      logit = logit > 0 ? logit / options_.repetition_penalty : logit * options_.repetition_penalty;
+    }
+  }
   std::erase_if(choices_, [](const Choice& c) { return c.probability == -INFINITY; });
   if (choices_.empty()) {
     throw Error(ErrorKind::kNumeric,
                 {.what = "no token has a chance to come next", .next = kDamaged});
-  }
-}
-
-/// choices_[id] is still the token `id`. A token counts once, however often it occurred.
-void Sampler::penalise(std::span<const int32_t> history) {
-  std::vector<bool> seen(choices_.size());
-  for (const int32_t id : history) {
-    const auto at = static_cast<std::size_t>(id);
-    if (id < 0 || at >= seen.size() || seen[at]) continue;
-    seen[at] = true;
-    double& logit = choices_[at].probability;
-    logit = logit > 0 ? logit / options_.repetition_penalty : logit * options_.repetition_penalty;
   }
 }
 
@@ -114,7 +108,7 @@ void Sampler::keep_mass(double mass) {
 }
 
 std::span<const Sampler::Choice> Sampler::distribution(std::span<const float> logits,
-                                                       std::span<const int32_t> history) {
+                                                       const TokenHistory& history) {
   collect(logits, history);
   if (options_.temperature == 0) {
     keep_likeliest(1);
@@ -142,7 +136,7 @@ std::span<const Sampler::Choice> Sampler::distribution(std::span<const float> lo
   return choices_;
 }
 
-int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> history) {
+int32_t Sampler::sample(std::span<const float> logits, const TokenHistory& history) {
   const std::span<const Choice> choices = distribution(logits, history);
   if (choices.size() == 1) return choices[0].id;
   double u = rng_.uniform();

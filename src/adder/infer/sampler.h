@@ -1,12 +1,13 @@
 // From logits to the next token. In this order, each step on what the one before has left:
 //
-//   repetition penalty   the logit of every token that occurred: divided by p when positive,
-//   multiplied when not
-//                        (Keskar et al., arXiv 1909.05858, section 4.1)
+//   repetition penalty   the logit of every token that occurred: divided by p when positive, else
+//                        multiplied by it (Keskar et al., arXiv 1909.05858, section 4.1)
 //   temperature          logits / T; T = 0: the largest logit, the lowest id among equals, and no
-//   more steps top-k                the k most likely top-p                the fewest most likely
-//   tokens that hold at least p (Holtzman et al., arXiv 1904.09751) min-p                those with
-//   at least min_p times the probability of the most likely
+//                        more steps
+//   top-k                the k most likely
+//   top-p                the fewest most likely tokens that hold at least p
+//                        (Holtzman et al., arXiv 1904.09751)
+//   min-p                those with at least min_p times the probability of the most likely
 //                        (Nguyen et al., arXiv 2407.01082)
 //   draw                 by the probabilities of the rest
 //
@@ -19,6 +20,7 @@
 
 #include "adder/base/options.h"
 #include "adder/base/rng.h"
+#include "adder/infer/token_history.h"
 
 namespace adder::infer {
 
@@ -47,18 +49,16 @@ class Sampler {
   /// What sample() draws from: tokens with a chance and their probabilities, which add up to 1.
   /// `history`: the tokens before. Valid until the next call. Throws kNumeric for logits that
   /// are NaN or +infinity, or when no token is possible.
-  std::span<const Choice> distribution(std::span<const float> logits,
-                                       std::span<const int32_t> history);
+  std::span<const Choice> distribution(std::span<const float> logits, const TokenHistory& history);
 
-  int32_t sample(std::span<const float> logits, std::span<const int32_t> history);
+  int32_t sample(std::span<const float> logits, const TokenHistory& history);
 
   /// How many random words were drawn: with the seed, all there is to know to go on.
   uint64_t position() const { return rng_.position(); }
   void seek(uint64_t position) { rng_.seek(position); }
 
  private:
-  void collect(std::span<const float> logits, std::span<const int32_t> history);
-  void penalise(std::span<const int32_t> history);
+  void collect(std::span<const float> logits, const TokenHistory& history);
   void keep_likeliest(int64_t count);
   void keep_mass(double mass);
 

@@ -18,7 +18,7 @@ std::map<int32_t, double> chances(const SamplerOptions& options,
                                   std::vector<int32_t> history = {}, int64_t limit = 0) {
   Sampler sampler(options, limit);
   std::map<int32_t, double> map;
-  for (const auto& choice : sampler.distribution(logits, history)) {
+  for (const auto& choice : sampler.distribution(logits, TokenHistory(history))) {
     map[choice.id] = choice.probability;
   }
   return map;
@@ -79,7 +79,7 @@ TEST(Sampler, TemperatureZeroTakesTheBestAndTheLowestIdAmongEquals) {
   EXPECT_EQ(sampler.sample(std::vector<float>{1, 3, 3, 2}, {}), 1);
   EXPECT_EQ(sampler.position(), 0u);
   Sampler penal({.temperature = 0, .repetition_penalty = 2});
-  EXPECT_EQ(penal.sample(std::vector<float>{1, 3, 3, 2}, std::vector<int32_t>{1}), 2);
+  EXPECT_EQ(penal.sample(std::vector<float>{1, 3, 3, 2}, TokenHistory(std::vector<int32_t>{1})), 2);
   expect(chances({.top_k = 2}, {1, 1, 1}), {{0, 0.5}, {1, 0.5}});
 }
 

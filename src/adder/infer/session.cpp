@@ -1,68 +1,99 @@
 #include "adder/infer/session.h"
 
-#include "adder/base/error.h"
-#include "adder/infer/state_file.h"
-
 namespace adder::infer {
 
 Session::Session(Model& model, const text::Tokenizer& tokenizer, std::vector<int32_t> eos)
-    : model_(model), tokenizer_(tokenizer), eos_(std::move(eos)), state_(model.new_state()) {}
+    : model_(model),
+      tokenizer_(tokenizer),
+      eos_(std::move(eos)),
+      now_{model.new_state(), TokenHistory(), {}} {}
 
 Generation Session::turn(std::string_view text, const GenerateOptions& options,
                          const OnToken& on_token) {
   const std::vector<int32_t> added =
-      ids_.empty() ? text::encode_beginning(tokenizer_, text) : tokenizer_.encode(text);
+      tokens() == 0 ? text::encode_beginning(tokenizer_, text) : tokenizer_.encode(text);
   return turn(std::span(added), options, on_token);
 }
 
 Generation Session::turn(std::span<const int32_t> added, const GenerateOptions& options,
                          const OnToken& on_token) {
-  options.check();
-  Snapshot snapshot{state_.mark(), ids_.size()};
-  ids_.insert(ids_.end(), added.begin(), added.end());
-  const std::span<const int32_t> all(ids_);
-  const auto read =
-      static_cast<std::size_t>(state_.tokens);  // the last token drawn is still unread
-  if (read == ids_.size()) {
-    throw Error(ErrorKind::kUsage, {.what = "there is no text to go on from"});
-  }
   Generation answer;
+  const auto keep = [&](std::optional<int32_t> id, std::string_view piece) {
+    if (id) answer.ids.push_back(*id);
+    answer.text += piece;
+    return !on_token || on_token(id, piece);
+  };
+  static_cast<GenerationStats&>(answer) = stream(source_of(added), options, keep);
+  return answer;
+}
+
+GenerationStats Session::stream(const TokenSource& added, const GenerateOptions& options,
+                                const OnToken& on_token) {
+  Snapshot before = snapshot();
+  std::vector<int32_t> first;
+  const TokenSource prompt = [&] {
+    std::span<const int32_t> part = added();
+    if (now_.unread.empty()) return part;
+    first = std::exchange(now_.unread, {});
+    first.insert(first.end(), part.begin(), part.end());
+    return std::span<const int32_t>(first);
+  };
+  const OnToken note = [&](std::optional<int32_t> id, std::string_view piece) {
+    if (id) now_.unread = {*id};
+    return !on_token || on_token(id, piece);
+  };
+  GenerationStats stats;
   try {
-    answer = Generator(model_, tokenizer_, eos_)
-                 .run(all.subspan(read), state_, options, on_token, all.first(read));
+    stats =
+        Generator(model_, tokenizer_, eos_).stream(prompt, now_.state, now_.history, options, note);
   } catch (...) {
-    state_.restore(snapshot.state);
-    ids_.resize(snapshot.ids);
+    restore(std::move(before));
     throw;
   }
-  ids_.insert(ids_.end(), answer.ids.begin(), answer.ids.end());
   if (past_.size() == kUndoDepth) past_.erase(past_.begin());
-  past_.push_back(std::move(snapshot));
-  return answer;
+  past_.push_back(std::move(before));
+  return stats;
 }
 
 bool Session::undo() {
   if (past_.empty()) return false;
-  state_.restore(past_.back().state);
-  ids_.resize(past_.back().ids);
+  restore(std::move(past_.back()));
   past_.pop_back();
   return true;
 }
 
+void Session::restore(Snapshot snapshot) {
+  now_.state.restore(snapshot.state);
+  now_.history = std::move(snapshot.history);
+  now_.unread = std::move(snapshot.unread);
+}
+
 void Session::reset() {
-  state_ = model_.new_state();
-  ids_.clear();
+  now_ = {model_.new_state(), TokenHistory(), {}};
   past_.clear();
 }
 
+std::vector<int32_t> Session::last_tokens() const {
+  std::vector<int32_t> last = now_.history.last();
+  last.insert(last.end(), now_.unread.begin(), now_.unread.end());
+  return last;
+}
+
+std::size_t Session::undo_bytes() const {
+  std::size_t bytes = 0;
+  for (const Snapshot& turn : past_) {
+    const std::size_t ids = turn.history.last().size() + turn.unread.size();
+    bytes += turn.state.bytes() + turn.history.occurred_bits().size() + ids * sizeof(int32_t);
+  }
+  return bytes;
+}
+
 void Session::save(const std::filesystem::path& file) const {
-  save_state(file, state_, ids_, model_, tokenizer_.hash());
+  save_state(file, now_, model_, tokenizer_.hash());
 }
 
 void Session::load(const std::filesystem::path& file) {
-  SavedState saved = load_state(file, model_, tokenizer_.hash());
-  state_ = std::move(saved.state);
-  ids_ = std::move(saved.ids);
+  now_ = load_state(file, model_, tokenizer_.hash());
   past_.clear();
 }
 

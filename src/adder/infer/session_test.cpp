@@ -1,8 +1,10 @@
 #include "adder/infer/session.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <optional>
 #include <stdexcept>
 
@@ -55,22 +57,112 @@ TEST_F(SessionTest, TurnsGoOnFromTheCarriedState) {
   State state = model_.new_state();
   EXPECT_EQ(Generator(model_, tokenizer_).run(text, state, options_).ids, second.ids);
   text.insert(text.end(), second.ids.begin(), second.ids.end());
-  EXPECT_EQ(session.ids(), text);
+  EXPECT_EQ(session.last_tokens(), text);
+  EXPECT_EQ(session.tokens(), static_cast<int64_t>(text.size()));
 }
 
 TEST_F(SessionTest, UndoTakesATurnBack) {
   Session session(model_, tokenizer_);
   session.turn("One.", options_);
-  const auto ids = session.ids();
+  const auto ids = session.last_tokens();
   const Generation before = session.turn("Two.", options_);
   EXPECT_TRUE(session.undo());
-  EXPECT_EQ(session.ids(), ids);
+  EXPECT_EQ(session.last_tokens(), ids);
   EXPECT_EQ(session.turn("Two.", options_).ids, before.ids);
   EXPECT_TRUE(session.undo());
   EXPECT_TRUE(session.undo());
   EXPECT_FALSE(session.undo());
-  EXPECT_TRUE(session.ids().empty());
+  EXPECT_EQ(session.tokens(), 0);
   EXPECT_THROW(session.turn("", options_), Error);
+}
+
+TEST_F(SessionTest, ATextInPartsIsTheText) {
+  Session whole(model_, tokenizer_), parts(model_, tokenizer_);
+  const std::vector<int32_t> text = random_ids(700, 256);
+  const Generation want = whole.turn(text, options_);
+  std::span<const int32_t> rest(text);
+  std::vector<int32_t> drawn;
+  const auto stats = parts.stream(
+      [&] {
+        const auto part = rest.first(std::min<std::size_t>(rest.size(), 64));
+        rest = rest.subspan(part.size());
+        return part;
+      },
+      options_,
+      [&](std::optional<int32_t> id, std::string_view) {
+        if (id) drawn.push_back(*id);
+        return true;
+      });
+  EXPECT_EQ(drawn, want.ids);
+  EXPECT_EQ(stats.prompt_tokens, 700);
+  EXPECT_EQ(stats.new_tokens, 6);
+  EXPECT_EQ(parts.last_tokens(), whole.last_tokens());
+  EXPECT_EQ(parts.turn(" on", options_).ids, whole.turn(" on", options_).ids);
+}
+
+TEST_F(SessionTest, AnAnswerGoesOnWhereItEnded) {
+  GenerateOptions twelve = options_;
+  twelve.max_new_tokens = 12;
+  twelve.sampler.temperature = options_.sampler.temperature = 0;
+  Session session(model_, tokenizer_), other(model_, tokenizer_);
+  Generation said = session.turn("Hello", options_);
+  const Generation more = session.turn(std::span<const int32_t>(), options_);
+  said.ids.insert(said.ids.end(), more.ids.begin(), more.ids.end());
+  EXPECT_EQ(said.ids, other.turn("Hello", twelve).ids);
+}
+
+/// What a mark of a turn copies is all that undo() copies back.
+TEST_F(SessionTest, UndoCostsTheSameHoweverLongTheText) {
+  for (const char* window : {"0", "16"}) {
+    const RandomModel source(
+        with_options({"vocab_size=260", "layers=softmax,mamba2", "softmax.head_dim=8",
+                      std::string("softmax.window=") + window}));
+    Model model(source.config, source.weights, pool_);
+    const auto bytes_after = [&](int64_t tokens) {
+      Session session(model, tokenizer_);
+      session.turn(random_ids(tokens, 256), options_);
+      const std::size_t first = session.undo_bytes();
+      session.turn("x", options_);
+      return session.undo_bytes() - first;
+    };
+    // Long enough for the history to be full; a window holds at most two windows or a tile more.
+    const std::size_t before = bytes_after(1200);
+    EXPECT_GT(before, 0u);
+    EXPECT_NEAR(static_cast<double>(bytes_after(12000)), static_cast<double>(before),
+                std::string(window) == "0" ? 0 : 2 * 2 * 16 * 16 * sizeof(float));
+  }
+}
+
+/// Bytes of this process in memory.
+int64_t resident_bytes() {
+  int64_t all = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> all >> resident;
+  return resident * sysconf(_SC_PAGESIZE);
+}
+/// Bytes allocated and not freed.
+int64_t heap_bytes() {
+  const auto info = mallinfo2();
+  return static_cast<int64_t>(info.uordblks + info.hblkhd);
+}
+
+TEST_F(SessionTest, TwentyThousandTokensAtFlatMemory) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "the address sanitizer takes memory of its own";
+#endif
+  Session session(model_, tokenizer_);
+  options_.max_new_tokens = 20'000;
+  int64_t drawn = 0, heap = 0, resident = 0;
+  const auto prompt = random_ids(100, 256);
+  session.stream(source_of(prompt), options_, [&](std::optional<int32_t> id, auto) {
+    if (id && ++drawn == 2000) {
+      heap = heap_bytes();
+      resident = resident_bytes();
+    }
+    return true;
+  });
+  EXPECT_EQ(drawn, 20'000);
+  EXPECT_LE(heap_bytes() - heap, 4096);  // 18,000 ids would be 72,000
+  EXPECT_LE(resident_bytes() - resident, 256 << 10);
 }
 
 TEST_F(SessionTest, AFailedTurnLeavesNothingBehind) {
@@ -100,7 +192,7 @@ TEST_F(SessionTest, SavedAndLoadedItGoesOnAsBefore) {
   session.save(folder_ / "chat.safetensors");
   other.turn("Something else", options_);
   other.load(folder_ / "chat.safetensors");
-  EXPECT_EQ(other.ids(), session.ids());
+  EXPECT_EQ(other.last_tokens(), session.last_tokens());
   EXPECT_FALSE(other.undo());
   EXPECT_EQ(other.turn(" again", options_).ids, session.turn(" again", options_).ids);
 }

@@ -11,7 +11,7 @@ namespace adder::infer {
 namespace {
 
 constexpr const char* kFormatName = "adder-state";
-constexpr const char* kVersion = "2";
+constexpr const char* kVersion = "3";
 
 /// Calls visit(name, layer, index, spec) for every array of the model's state.
 template <typename Visit>
@@ -41,11 +41,16 @@ std::span<const float> kept(const State& state, int64_t layer, int64_t index,
 }
 
 /// Over all that a file says of the text and of the state after it.
-std::string content_hash(const State& state, const std::vector<int32_t>& ids,
-                         const model::ModelConfig& config) {
+std::string content_hash(const SavedState& saved, const model::ModelConfig& config) {
+  const State& state = saved.state;
+  const auto& occurred = saved.history.occurred_bits();
+  const auto& last = saved.history.last();
   io::Hash128 hash;
-  hash.add(io::as_bytes(std::to_string(state.tokens) + " " + std::to_string(ids.size())));
-  hash.add(std::as_bytes(std::span(ids)));
+  hash.add(io::as_bytes(std::to_string(state.tokens) + " " + std::to_string(occurred.size()) + " " +
+                        std::to_string(last.size()) + " " + std::to_string(saved.unread.size())));
+  hash.add(std::as_bytes(std::span(occurred)));
+  hash.add(std::as_bytes(std::span(last)));
+  hash.add(std::as_bytes(std::span(saved.unread)));
   for_each_array(config, [&](const std::string& name, int64_t layer, int64_t index,
                              const model::StateSpec& spec) {
     hash.add(io::as_bytes(name));
@@ -78,24 +83,57 @@ const io::TensorInfo& tensor(const io::SafetensorsFile& file, const std::string&
   return *info;
 }
 
-int64_t tokens_read(const io::SafetensorsFile& file, int64_t ids) {
+int64_t tokens_read(const io::SafetensorsFile& file) {
   const auto found = file.metadata().find("tokens");
   int64_t tokens = -1;
   if (found != file.metadata().end() && found->second.size() < 19 && !found->second.empty() &&
       found->second.find_first_not_of("0123456789") == std::string::npos) {
     tokens = std::stoll(found->second);
   }
-  if (tokens < 0 || tokens > ids) {
+  if (tokens < 0) not_a_state(file.path(), "its number of tokens is wrong");
+  return tokens;
+}
+
+template <typename T>
+std::vector<T> read_array(const io::SafetensorsFile& file, const std::string& name, DType dtype) {
+  // The file holds as many bytes as the tensor says: nothing larger than the file is allocated.
+  std::vector<T> values(static_cast<std::size_t>(tensor(file, name, dtype).elements()));
+  file.read(name, std::as_writable_bytes(std::span(values)));
+  return values;
+}
+
+template <typename T>
+io::TensorInfo as_tensor(const char* name, DType dtype, const std::vector<T>& values) {
+  return {name, dtype, {static_cast<int64_t>(values.size())}, std::as_bytes(std::span(values))};
+}
+
+/// The history and the tokens unread of a file whose state has read `tokens`.
+void read_tokens(const io::SafetensorsFile& file, int64_t tokens, int64_t vocab_size,
+                 SavedState& saved) {
+  auto last = read_array<int32_t>(file, "last", DType::i32);
+  auto occurred = read_array<uint8_t>(file, "occurred", DType::u8);
+  saved.unread = read_array<int32_t>(file, "unread", DType::i32);
+  const auto known = [&](int32_t id) { return id >= 0 && id < vocab_size; };
+  if (!std::ranges::all_of(saved.unread, known) || !std::ranges::all_of(last, known) ||
+      static_cast<int64_t>(occurred.size()) > (vocab_size + 7) / 8) {
+    not_a_state(file.path(), "it holds tokens outside the vocabulary");
+  }
+  if (static_cast<int64_t>(last.size()) !=
+      std::min(tokens, static_cast<int64_t>(TokenHistory::kLast))) {
     not_a_state(file.path(), "its number of tokens is wrong");
   }
-  return tokens;
+  try {
+    saved.history = TokenHistory(std::move(occurred), std::move(last));
+  } catch (const Error& error) {
+    not_a_state(file.path(), error.text().what);
+  }
 }
 
 }  // namespace
 
-void save_state(const std::filesystem::path& file, const State& state,
-                const std::vector<int32_t>& ids, const Model& model,
+void save_state(const std::filesystem::path& file, const SavedState& saved, const Model& model,
                 const std::string& tokenizer_hash) {
+  const State& state = saved.state;
   model.check_state(state);
   std::vector<io::TensorInfo> tensors;
   for_each_array(model.config(),
@@ -103,13 +141,14 @@ void save_state(const std::filesystem::path& file, const State& state,
                    tensors.push_back({std::move(name), DType::f32, shape_after(spec, state.tokens),
                                       std::as_bytes(kept(state, layer, index, spec))});
                  });
-  tensors.push_back(
-      {"ids", DType::i32, {static_cast<int64_t>(ids.size())}, std::as_bytes(std::span(ids))});
+  tensors.push_back(as_tensor("occurred", DType::u8, saved.history.occurred_bits()));
+  tensors.push_back(as_tensor("last", DType::i32, saved.history.last()));
+  tensors.push_back(as_tensor("unread", DType::i32, saved.unread));
   io::write_safetensors(file, std::move(tensors),
                         {{"format", kFormatName},
                          {"version", kVersion},
                          {"tokens", std::to_string(state.tokens)},
-                         {"content", content_hash(state, ids, model.config())},
+                         {"content", content_hash(saved, model.config())},
                          {"model", fingerprint(model.config(), model.weights())},
                          {"tokenizer", tokenizer_hash}});
 }
@@ -125,13 +164,12 @@ SavedState load_state(const std::filesystem::path& path, const Model& model,
   check_metadata(file, "model", fingerprint(model.config(), model.weights()), "model");
   check_metadata(file, "tokenizer", tokenizer_hash, "tokenizer");
 
-  SavedState saved{model.new_state(), {}};
-  const io::TensorInfo& ids = tensor(file, "ids", DType::i32);
-  const int64_t tokens = tokens_read(file, ids.elements());
+  SavedState saved{model.new_state(), {}, {}};
+  const int64_t tokens = tokens_read(file);
+  read_tokens(file, tokens, model.vocab_size(), saved);
   for_each_array(model.config(), [&](const std::string& name, int64_t layer, int64_t index,
                                      const model::StateSpec& spec) {
     const model::Shape shape = shape_after(spec, tokens);
-    // The file holds as many bytes as the tensor says: nothing larger than the file is allocated.
     if (tensor(file, name, DType::f32).shape != shape) {
       not_a_state(path, "'" + name + "' has the wrong shape");
     }
@@ -140,15 +178,9 @@ SavedState load_state(const std::filesystem::path& path, const Model& model,
     const auto count = static_cast<std::size_t>(model::element_count(shape));
     file.read(name, std::as_writable_bytes(std::span(data, count)));
   });
-  saved.ids.resize(static_cast<std::size_t>(ids.elements()));
-  file.read("ids", std::as_writable_bytes(std::span(saved.ids)));
-  const bool known = std::all_of(saved.ids.begin(), saved.ids.end(),
-                                 [&](int32_t id) { return id >= 0 && id < model.vocab_size(); });
-  if (!known) not_a_state(path, "it holds tokens outside the vocabulary");
   saved.state.tokens = tokens;
   const auto content = file.metadata().find("content");
-  if (content == file.metadata().end() ||
-      content->second != content_hash(saved.state, saved.ids, model.config())) {
+  if (content == file.metadata().end() || content->second != content_hash(saved, model.config())) {
     not_a_state(path, "its contents are not those that were saved");
   }
   return saved;

@@ -1,6 +1,8 @@
 // A state in a file: one safetensors file with every state array ("layers.3.ssm"; of those that
-// grow the rows that the spec keeps), the token ids, a hash over all of this and over how many
-// tokens were read, and a fingerprint of the model and tokenizer that made it.
+// grow the rows that the spec keeps), what is remembered of the tokens read, the tokens still
+// unread, a hash over all of this and over how many were read, and a fingerprint of the model and
+// tokenizer that made it. Its size does not depend on the length of the text unless the state's
+// does.
 #pragma once
 
 #include <filesystem>
@@ -8,18 +10,19 @@
 #include <vector>
 
 #include "adder/infer/model.h"
+#include "adder/infer/token_history.h"
 
 namespace adder::infer {
 
-/// `ids`: the whole text; the state has read the first state.tokens of them. Atomic.
-void save_state(const std::filesystem::path& file, const State& state,
-                const std::vector<int32_t>& ids, const Model& model,
-                const std::string& tokenizer_hash);
-
 struct SavedState {
   State state;
-  std::vector<int32_t> ids;
+  TokenHistory history;         // what the state has read
+  std::vector<int32_t> unread;  // tokens of the text that come next
 };
+
+/// Atomic.
+void save_state(const std::filesystem::path& file, const SavedState& saved, const Model& model,
+                const std::string& tokenizer_hash);
 
 /// Throws kFormat for a file that is no state or was changed, kShape for one that another model or
 /// tokenizer made.

@@ -127,9 +127,8 @@ class StateFile : public testing::TestWithParam<const char*> {
 
   /// Saves the state as `change` leaves the file's arrays, and tells how loading fails, if it does.
   template <typename Change>
-  std::optional<ErrorKind> load_changed(const State& state, const std::vector<int32_t>& ids,
-                                        Change&& change) {
-    save_state(file(), state, ids, model_, "t");
+  std::optional<ErrorKind> load_changed(const SavedState& state, Change&& change) {
+    save_state(file(), state, model_, "t");
     {
       const auto saved = io::SafetensorsFile::open(file());
       auto tensors = saved.tensors();
@@ -145,6 +144,15 @@ class StateFile : public testing::TestWithParam<const char*> {
     return std::nullopt;
   }
 
+  /// A text of which `read` tokens were read.
+  SavedState after(int64_t read, const std::vector<int32_t>& ids) {
+    const auto first = std::span(ids).first(static_cast<std::size_t>(read));
+    SavedState saved{model_.new_state(), TokenHistory(first), {ids.begin() + read, ids.end()}};
+    std::vector<float> logits(static_cast<std::size_t>(model_.vocab_size()));
+    if (read > 0) model_.prefill(first, saved.state, logits);
+    return saved;
+  }
+
   const ThreadPool pool_{2};
   RandomModel source_{config_of(GetParam())};
   Model model_{source_.config, source_.weights, pool_};
@@ -156,30 +164,28 @@ TEST_P(StateFile, ALoadedStateGoesOnAsTheSavedOne) {
   const auto ids = random_ids(60, model_.vocab_size());
   std::vector<float> logits(static_cast<std::size_t>(model_.vocab_size())), again = logits;
   for (const int64_t read : {0, 3, 9, 40}) {
-    State state = model_.new_state();
-    if (read > 0)
-      model_.prefill(std::span(ids).first(static_cast<std::size_t>(read)), state, logits);
-    save_state(file(), state, ids, model_, "t");
+    SavedState saved = after(read, ids);
+    save_state(file(), saved, model_, "t");
     SavedState loaded = load_state(file(), model_, "t");
-    EXPECT_EQ(loaded.ids, ids);
+    EXPECT_EQ(loaded.unread, saved.unread);
+    EXPECT_EQ(loaded.history.last(), saved.history.last());
+    EXPECT_EQ(loaded.history.occurred_bits(), saved.history.occurred_bits());
     EXPECT_EQ(loaded.state.tokens, read);
     const auto rest = std::span(ids).subspan(static_cast<std::size_t>(read));
-    model_.prefill(rest, state, logits);
+    model_.prefill(rest, saved.state, logits);
     model_.prefill(rest, loaded.state, again);
     for (std::size_t i = 0; i < logits.size(); ++i) EXPECT_NEAR(logits[i], again[i], 2e-5) << read;
   }
 }
 
 TEST_P(StateFile, ChangedContentsAreRefused) {
-  const auto ids = random_ids(30, model_.vocab_size());
-  std::vector<float> logits(static_cast<std::size_t>(model_.vocab_size()));
-  State state = model_.new_state();
-  model_.prefill(std::span(ids).first(20), state, logits);
+  const SavedState state = after(20, random_ids(30, model_.vocab_size()));
   using Tensors = std::vector<io::TensorInfo>;
-  EXPECT_EQ(load_changed(state, ids, [](Tensors&, io::Metadata&) {}), std::nullopt);
-  EXPECT_EQ(load_changed(state, ids, [](Tensors&, io::Metadata& m) { m.erase("content"); }),
+  EXPECT_EQ(load_changed(state, [](Tensors&, io::Metadata&) {}), std::nullopt);
+  EXPECT_EQ(load_changed(state, [](Tensors&, io::Metadata& m) { m.erase("content"); }),
             ErrorKind::kFormat);
-  for (const char* name : {"ids", "layers.0.k", "layers.0.v", "layers.0.conv", "layers.1.ssm"}) {
+  for (const char* name : {"unread", "last", "occurred", "layers.0.k", "layers.0.v",
+                           "layers.0.conv", "layers.1.ssm"}) {
     std::vector<std::byte> bytes;
     const auto change = [&](Tensors& tensors, io::Metadata&) {  // an id becomes its neighbour
       for (io::TensorInfo& t : tensors) {
@@ -189,15 +195,27 @@ TEST_P(StateFile, ChangedContentsAreRefused) {
         t.bytes = bytes;
       }
     };
-    EXPECT_EQ(load_changed(state, ids, change), ErrorKind::kFormat) << name;
+    EXPECT_EQ(load_changed(state, change), ErrorKind::kFormat) << name;
   }
 }
 
+TEST_P(StateFile, ATokenThatDidNotOccurIsRefused) {
+  SavedState state = after(20, random_ids(30, model_.vocab_size()));
+  std::vector<uint8_t> occurred = state.history.occurred_bits();
+  int32_t other = 0;
+  while (state.history.occurred(other)) ++other;
+  ASSERT_LT(static_cast<std::size_t>(other / 8), occurred.size());
+  occurred[static_cast<std::size_t>(other / 8)] |= static_cast<uint8_t>(1u << (other % 8));
+  const auto change = [&](std::vector<io::TensorInfo>& tensors, io::Metadata&) {
+    for (io::TensorInfo& t : tensors) {
+      if (t.name == "occurred") t.bytes = std::as_bytes(std::span(occurred));
+    }
+  };
+  EXPECT_EQ(load_changed(state, change), ErrorKind::kFormat);
+}
+
 TEST_P(StateFile, WrongLengthsAreRefused) {
-  const auto ids = random_ids(30, model_.vocab_size());
-  std::vector<float> logits(static_cast<std::size_t>(model_.vocab_size()));
-  State state = model_.new_state();
-  model_.prefill(std::span(ids).first(20), state, logits);
+  const SavedState state = after(20, random_ids(30, model_.vocab_size()));
   using Tensors = std::vector<io::TensorInfo>;
   const auto find = [](Tensors& tensors, const std::string& name) {
     return std::find_if(tensors.begin(), tensors.end(),
@@ -205,7 +223,7 @@ TEST_P(StateFile, WrongLengthsAreRefused) {
   };
   for (const char* name : {"layers.0.k", "layers.0.v", "layers.0.conv", "layers.1.ssm"}) {
     EXPECT_EQ(
-        load_changed(state, ids,
+        load_changed(state,
                      [&](Tensors& tensors, io::Metadata&) {  // a row less
                        auto& t = *find(tensors, name);
                        t.bytes = t.bytes.first(
@@ -214,17 +232,16 @@ TEST_P(StateFile, WrongLengthsAreRefused) {
                      }),
         ErrorKind::kFormat)
         << name;
-    EXPECT_EQ(
-        load_changed(state, ids,
-                     [&](Tensors& tensors, io::Metadata&) { tensors.erase(find(tensors, name)); }),
-        ErrorKind::kFormat)
+    EXPECT_EQ(load_changed(state, [&](Tensors& tensors,
+                                      io::Metadata&) { tensors.erase(find(tensors, name)); }),
+              ErrorKind::kFormat)
         << name;
   }
   // The number of tokens says how many rows there are.
   for (const char* tokens : {"21", "0", "8", "31", "-1", "", "9223372036854775807", "2e1"}) {
-    EXPECT_EQ(load_changed(state, ids,
-                           [&](Tensors&, io::Metadata& metadata) { metadata["tokens"] = tokens; }),
-              ErrorKind::kFormat)
+    EXPECT_EQ(
+        load_changed(state, [&](Tensors&, io::Metadata& metadata) { metadata["tokens"] = tokens; }),
+        ErrorKind::kFormat)
         << tokens;
   }
 }

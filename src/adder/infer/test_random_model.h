@@ -26,6 +26,7 @@ struct RandomModel {
       const double scale = matrix ? 1.5 / std::sqrt(static_cast<double>(spec.shape[1])) : 0.4;
       const double centre = spec.name.ends_with("norm.weight") ? 1 : 0;
       for (float& value : values) value = static_cast<float>(centre + scale * rng.normal());
+      if (spec.frozen) initialise(spec, seed, values.data());  // a constant is what it is
       weights[spec.name] = {values.data(), DType::f32, spec.shape};
     }
   }

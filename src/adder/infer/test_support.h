@@ -13,6 +13,7 @@
 #include "adder/infer/test_mamba2.h"
 #include "adder/infer/test_random_model.h"
 #include "adder/infer/test_softmax.h"
+#include "adder/infer/test_word_ssm.h"
 
 namespace adder::infer::testing_support {
 
@@ -57,7 +58,7 @@ inline Row naive_mlp(const RandomModel& source, const Row& x, const std::string&
   return source.linear(hidden, p + "fc2");
 }
 
-/// The whole model: blocks that add to a stream (mamba-core 2.5), then the head.
+/// The whole model: blocks that add to a stream or replace it (mamba-core 2.5), then the head.
 class NaiveModel {
  public:
   explicit NaiveModel(const RandomModel& source) : source_(source) {}
@@ -71,27 +72,35 @@ class NaiveModel {
     }
     for (int64_t layer = 0; layer < config.n_layer; ++layer) {
       const std::string prefix = model::layer_prefix(layer);
-      add(stream, mixer(layer, normed(stream, prefix + "norm.weight")));
+      give(stream, mixer(layer, normed(stream, prefix + "norm.weight")));
       if (!config.mlp.given()) continue;
       Rows added;
       for (const Row& r : normed(stream, prefix + "norm2.weight")) {
         added.push_back(naive_mlp(source_, r, prefix + "mlp."));
       }
-      add(stream, added);
+      give(stream, added);
     }
     Rows out;
     for (const Row& r : normed(stream, "backbone.norm_f.weight")) {
       out.push_back(source_.linear(r, config.tie_embeddings ? "backbone.embeddings" : "lm_head"));
+    }
+    if (config.head_bias && config.tie_embeddings) {
+      add(out, Rows(out.size(), source_.get("lm_head.bias")));
     }
     return out;
   }
 
  private:
   Rows normed(const Rows& stream, const std::string& weight) const {
+    if (!source_.has(weight)) return stream;
     Rows out;
     for (const Row& r : stream)
       out.push_back(norm(r, source_.get(weight), source_.config.norm_eps));
     return out;
+  }
+  void give(Rows& stream, const Rows& made) const {
+    if (source_.config.residual) return add(stream, made);
+    stream = made;
   }
   static void add(Rows& stream, const Rows& added) {
     for (std::size_t t = 0; t < stream.size(); ++t) {
@@ -103,6 +112,7 @@ class NaiveModel {
     const std::string_view kind = source_.config.mixer(layer).kind();
     if (kind == "mamba1") return naive_mamba1(source_, input, prefix);
     if (kind == "softmax") return NaiveSoftmax(source_, prefix).mix(input);
+    if (kind == "word_ssm") return NaiveWordSsm(source_, prefix).mix(input);
     return naive_mamba2(source_, input, prefix);
   }
 
@@ -123,9 +133,23 @@ inline std::vector<std::vector<std::string>> option_sets() {
           {"layers=mamba1", "mamba1.bias=true", "mamba1.conv_bias=false", "mamba1.d_state=5"},
           {"layers=mamba1", "mamba1.norm_BCdt=true", "mamba1.dt_rank=3", "mamba1.d_conv=2"},
           {"layers=mamba1,mamba2", "n_layer=3", "mlp.kind=swiglu", "mlp.d_hidden=20"},
+          {"norm=none", "head_bias=true"},
+          {"layers=mamba1", "residual=false", "mlp.kind=gelu", "head_bias=true",
+           "tie_embeddings=false"},
           {"layers=softmax", "softmax.head_dim=8", "softmax.window=11", "mlp.kind=swiglu"},
           {"layers=mamba2,softmax", "softmax.head_dim=8", "softmax.n_kv_heads=1",
-           "softmax.d_conv=3", "softmax.d_mlp=10"}};
+           "softmax.d_conv=3", "softmax.d_mlp=10"},
+          {"layers=word_ssm", "n_layer=1", "norm=none", "residual=false", "tie_embeddings=false",
+           "head_bias=true", "word_ssm.d_state=10", "word_ssm.d_out=7"},
+          {"layers=word_ssm,mamba1", "word_ssm.decay=real", "word_ssm.memory=20"},
+          {"layers=word_ssm", "word_ssm.form=B", "word_ssm.d_state=5", "word_ssm.norm_eps=0.1"},
+          {"layers=word_ssm", "word_ssm.form=B", "word_ssm.hippo=inv", "word_ssm.dt_min=0.01",
+           "n_layer=1", "norm=none", "residual=false", "tie_embeddings=false", "word_ssm.d_out=7"},
+          {"layers=word_ssm", "word_ssm.form=C", "word_ssm.d_state=6", "word_ssm.hippo=fourier",
+           "word_ssm.dt_max=0.4"},
+          {"layers=word_ssm", "word_ssm.form=D", "word_ssm.d_state=5", "word_ssm.norm_eps=0.1"},
+          {"layers=word_ssm", "word_ssm.form=E", "word_ssm.d_state=5", "n_layer=1", "norm=none",
+           "residual=false", "tie_embeddings=false", "word_ssm.d_out=7"}};
 }
 
 }  // namespace adder::infer::testing_support

@@ -16,24 +16,24 @@ namespace {
 
 constexpr std::string_view kMagic = "\x93NUMPY";
 constexpr std::size_t kMaxHeader = 1 << 16;
-constexpr std::size_t kMaxDimensions = 32;  // as NumPy 1
+constexpr std::size_t kMaxNpyDimensions = 32;  // as NumPy 1
 
 // NumPy's names. '|' and '<' both mean nothing for one byte.
-constexpr std::array<std::pair<std::string_view, DType>, 9> kTypes = {{{"<f8", DType::f64},
-                                                                       {"<f4", DType::f32},
-                                                                       {"<f2", DType::f16},
-                                                                       {"<i8", DType::i64},
-                                                                       {"<i4", DType::i32},
-                                                                       {"<i2", DType::i16},
-                                                                       {"<u2", DType::u16},
-                                                                       {"|i1", DType::i8},
-                                                                       {"|u1", DType::u8}}};
+constexpr std::array<std::pair<std::string_view, DType>, 9> kNpyTypes = {{{"<f8", DType::f64},
+                                                                          {"<f4", DType::f32},
+                                                                          {"<f2", DType::f16},
+                                                                          {"<i8", DType::i64},
+                                                                          {"<i4", DType::i32},
+                                                                          {"<i2", DType::i16},
+                                                                          {"<u2", DType::u16},
+                                                                          {"|i1", DType::i8},
+                                                                          {"|u1", DType::u8}}};
 constexpr std::string_view kBooleanType = "|b1";
 
 // The header: a Python dictionary of exactly 'descr', 'fortran_order' and 'shape'.
-class Parser {
+class HeaderParser {
  public:
-  Parser(std::string_view text, const std::string& where) : text_(text), where_(where) {}
+  HeaderParser(std::string_view text, const std::string& where) : text_(text), where_(where) {}
 
   NpyHeader parse() {
     expect('{');
@@ -111,7 +111,7 @@ class Parser {
     if (at_ < text_.size() && text_[at_] == '[')
       unsupported("the array has named fields", "save each as its own");
     const std::string word = string();
-    for (const auto& [name, dtype] : kTypes) {
+    for (const auto& [name, dtype] : kNpyTypes) {
       if (word == name) return dtype;
     }
     if (word == kBooleanType) return DType::boolean;
@@ -129,7 +129,7 @@ class Parser {
     bool comma = true;
     while (!accept(')')) {
       if (!comma) fail("expected ',' in the shape");
-      if (dimensions.size() == kMaxDimensions) fail("too many dimensions");
+      if (dimensions.size() == kMaxNpyDimensions) fail("too many dimensions");
       dimensions.push_back(integer());
       comma = accept(',');
     }
@@ -159,8 +159,9 @@ class Parser {
 
 std::string_view type_name(DType dtype, const std::string& where) {
   if (dtype == DType::boolean) return kBooleanType;
-  const auto found = std::ranges::find(kTypes, dtype, &std::pair<std::string_view, DType>::second);
-  if (found != kTypes.end()) return found->first;
+  const auto found =
+      std::ranges::find(kNpyTypes, dtype, &std::pair<std::string_view, DType>::second);
+  if (found != kNpyTypes.end()) return found->first;
   throw Error(ErrorKind::kUnsupported,
               {.what = "NumPy has no type for " + std::string(to_string(dtype)), .where = where});
 }
@@ -190,7 +191,7 @@ NpyHeader parse_npy_header(std::span<const std::byte> file, const std::string& w
   if (text.size() < prefix) refuse("it ends in its header");
   std::memcpy(&length, text.data() + 8, prefix - 8);
   if (length > kMaxHeader || length > text.size() - prefix) refuse("its header is too long");
-  NpyHeader header = Parser(text.substr(prefix, length), where).parse();
+  NpyHeader header = HeaderParser(text.substr(prefix, length), where).parse();
   header.offset = static_cast<int64_t>(prefix + length);
   const int64_t wanted = data_bytes(header.dtype, header.shape, where, ErrorKind::kFormat);
   const auto present = static_cast<int64_t>(file.size()) - header.offset;

@@ -87,7 +87,7 @@ TEST(Ssd, ASplitSequenceContinues) {
 TEST(Ssd, ChunkSizeChangesOnlyRounding) {
   const SsdArrays arrays = make_inputs({.length = 130, .documents = Documents::kPadded});
   const SsdResult want = oracle(in_double(arrays).inputs());
-  for (const int64_t chunk : {1, 7, 16, 64, 256}) {
+  for (const int64_t chunk : {1, 7, 16, 32, 50, 64, 130, 256}) {
     SsdInputs in = arrays.inputs();
     in.chunk_size = chunk;
     expect_near(run_ssd(in), want);

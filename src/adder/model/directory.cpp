@@ -18,6 +18,7 @@ constexpr io::JsonLimits kConfigLimits = {.max_bytes = int64_t{16} << 20};
 ModelConfig config_from_adder(io::Json json, const std::string& file) {
   json.erase("model_type");
   erase_special_tokens(json);
+  json.erase(kTokenizerHash);
   for (const char* name : {"vocab_size", "d_model", "n_layer", "layers"}) {
     if (json.contains(name)) continue;
     throw Error(ErrorKind::kConfig,
@@ -124,6 +125,13 @@ io::Json config_to_adder(const ModelConfig& config) {
   io::Json json = {{"model_type", "adder"}};
   json.update(options_to_json(entries));
   return json;
+}
+
+std::string read_tokenizer_hash(const std::filesystem::path& config_file) {
+  const io::Json json = io::read_json_file(config_file, kConfigLimits);
+  const io::JsonView root(json, config_file.string());
+  if (!json.is_object() || !json.contains("model_type") || json["model_type"] != "adder") return {};
+  return root.string(kTokenizerHash, "");
 }
 
 ModelConfig read_config(const std::filesystem::path& path) {

@@ -38,6 +38,13 @@ ModelConfig read_config(const std::filesystem::path& path);
 /// config.json; config.json where there is neither.
 std::filesystem::path config_file(const std::filesystem::path& folder);
 
+/// The key of config.json that read_tokenizer_hash() reads.
+inline constexpr const char* kTokenizerHash = "tokenizer_hash";
+
+/// text::Tokenizer::hash() of the tokenizer that the model in `config_file` (of model_type "adder")
+/// was trained with; empty where the file does not say.
+std::string read_tokenizer_hash(const std::filesystem::path& config_file);
+
 /// Where the bytes of the weights stand: aligned to their elements (what is not so in its file is
 /// copied into memory), or as in the file, for save_model().
 enum class Bytes { kAligned, kAsStored };
@@ -85,6 +92,8 @@ enum class SaveLayout {
 
 struct SaveOptions {
   SpecialTokens special_tokens = {};
+  /// read_tokenizer_hash() of what is written, in Adder's own layout; empty: it does not say.
+  std::string tokenizer_hash = {};
   /// Type of the weights (f32, bf16 or f16), except those that keep f32; nothing: as they are.
   std::optional<DType> dtype = std::nullopt;
   SaveLayout layout = SaveLayout::kAny;

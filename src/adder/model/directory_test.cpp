@@ -113,9 +113,15 @@ TEST(ConfigJson, HuggingFaceRoundTrip) {
 
 TEST(ConfigJson, WhatHuggingFaceCannotExpressIsAddersOwn) {
   const std::vector<std::pair<const char*, const char*>> options = {
-      {"mamba2.D_has_head_dim", "true"}, {"mamba2.gated_norm", "none"},
-      {"mamba2.gated_norm", "before"},   {"mamba2.d_ssm", "8"},
-      {"mamba2.norm_eps", "0.001"},      {"mamba2.learnable_init_states", "true"}};
+      {"mamba2.D_has_head_dim", "true"},
+      {"mamba2.gated_norm", "none"},
+      {"mamba2.gated_norm", "before"},
+      {"mamba2.d_ssm", "8"},
+      {"mamba2.norm_eps", "0.001"},
+      {"mamba2.learnable_init_states", "true"},
+      {"norm", "none"},
+      {"residual", "false"},
+      {"head_bias", "true"}};
   for (const auto& [key, value] : options) {
     ModelConfig config = small();
     set_from_text(find_option(flatten(config), key), value);

@@ -94,6 +94,7 @@ std::optional<Misfit> hf_misfit(const ModelConfig& config) {
   const HfLayout* layout = layout_of(config);
   if (layout == nullptr) return Misfit{"layers", joined(config.layers)};
   if (config.mlp.given()) return Misfit{"mlp.kind", config.mlp.kind};
+  if (const auto misfit = stack_misfit(config)) return misfit;
   return layout->misfit(config);
 }
 

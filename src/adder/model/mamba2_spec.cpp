@@ -10,6 +10,7 @@ namespace {
 
 const std::vector<std::string> kGatedNorms = {"after", "before", "none"};
 const std::vector<std::string> kNormGroups = {"group", "full"};
+const std::vector<std::string> kAInits = {"uniform", "hippo_heads"};
 
 }  // namespace
 
@@ -28,8 +29,9 @@ void Mamba2Spec::describe(OptionVisitor& v) {
   v.field("conv_bias", conv_bias, "bias of the convolution");
   v.field("learnable_init_states", learnable_init_states, "learn the state before the first token");
   v.field("conv_init", conv_init, "start of the convolution: uniform in +-this; 0: 1/sqrt(d_conv)");
-  v.field("A_min", A_min, "A starts uniform in [A_min, A_max]");
-  v.field("A_max", A_max, "A starts uniform in [A_min, A_max]");
+  v.field("A_min", A_min, "-A starts in [A_min, A_max]");
+  v.field("A_max", A_max, "-A starts in [A_min, A_max]");
+  v.choice("A_init", A_init, kAInits, "there uniform, or in even steps from head to head");
   v.field("dt_min", dt_min, "dt starts log-uniform in [dt_min, dt_max]");
   v.field("dt_max", dt_max, "dt starts log-uniform in [dt_min, dt_max]");
   v.field("dt_init_floor", dt_init_floor, "least dt at the start");
@@ -78,6 +80,7 @@ void Mamba2Spec::check(const LayerPlace& place) const {
   require_number("mamba2.conv_init", conv_init, 0, 1e6);
   require_number("mamba2.A_min", A_min, 0, 1e6, true);
   require_number("mamba2.A_max", A_max, A_min, 1e6);
+  require_choice("mamba2.A_init", A_init, kAInits);
   require_number("mamba2.dt_min", dt_min, 0, 1e6, true);
   require_number("mamba2.dt_max", dt_max, dt_min, 1e6);
   require_number("mamba2.dt_init_floor", dt_init_floor, 0, 1e6);
@@ -92,6 +95,7 @@ std::vector<TensorSpec> Mamba2Spec::tensors(const LayerPlace& place) const {
   const Init conv_bias_init = uniform_fan_in(d_conv);
   const Init conv_weight_init =
       conv_init > 0 ? Init{Init::Kind::kUniform, -conv_init, conv_init} : conv_bias_init;
+  const auto A_start = A_init == "uniform" ? Init::Kind::kLogUniform : Init::Kind::kLogLinspace;
 
   TensorList list;
   list.matrix("in_proj.weight", s.in_proj, place.d_model, uniform_fan_in(place.d_model));
@@ -99,7 +103,7 @@ std::vector<TensorSpec> Mamba2Spec::tensors(const LayerPlace& place) const {
   list.small("conv1d.weight", {s.conv_dim, 1, d_conv}, conv_weight_init, true);
   if (conv_bias) list.small("conv1d.bias", {s.conv_dim}, conv_bias_init);
   list.small("dt_bias", {s.heads}, {Init::Kind::kInverseSoftplusDt, dt_min, dt_max, dt_init_floor});
-  list.small("A_log", {s.heads}, {Init::Kind::kLogUniform, A_min, A_max});
+  list.small("A_log", {s.heads}, {A_start, A_min, A_max});
   list.small("D", {D_has_head_dim ? s.d_ssm : s.heads}, one);
   if (gated_norm != "none") list.small("norm.weight", {s.d_ssm}, one);
   if (learnable_init_states) list.small("init_states", {s.heads, head_dim, d_state}, zero);

@@ -20,8 +20,9 @@ class Mamba2Spec final : public MixerSpec {
   bool bias = false;  // of in_proj and out_proj
   bool conv_bias = true;
   bool learnable_init_states = false;
-  double conv_init = 0;          // > 0: conv weights uniform in +-conv_init; 0: +-1/sqrt(d_conv)
-  double A_min = 1, A_max = 16;  // A starts uniform in here
+  double conv_init = 0;            // > 0: conv weights uniform in +-conv_init; 0: +-1/sqrt(d_conv)
+  double A_min = 1, A_max = 16;    // -A starts in here
+  std::string A_init = "uniform";  // or "hippo_heads": head h at -(h+1), scaled to [A_min, A_max]
   double dt_min = 1e-3, dt_max = 0.1, dt_init_floor = 1e-4;  // dt starts log-uniform in here
   double dt_limit_min = 0, dt_limit_max = 1e300;             // clamp of Delta, after the softplus
   int64_t chunk_size = 64;

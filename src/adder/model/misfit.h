@@ -5,6 +5,7 @@
 #include <string>
 
 #include "adder/base/error.h"
+#include "adder/model/config.h"
 
 namespace adder::model {
 
@@ -13,6 +14,14 @@ struct Misfit {
   std::string option;  // "mamba2.D_has_head_dim"
   std::string value;   // "true"
 };
+
+/// What every foreign layout takes for granted about the stack.
+inline std::optional<Misfit> stack_misfit(const ModelConfig& config) {
+  if (!config.normed()) return Misfit{"norm", config.norm};
+  if (!config.residual) return Misfit{"residual", "false"};
+  if (config.head_bias) return Misfit{"head_bias", "true"};
+  return std::nullopt;
+}
 
 /// Throws kUnsupported naming the option when there is one. `layout`: "Hugging Face's layout".
 inline void require_fit(const std::string& layout, const std::optional<Misfit>& misfit) {

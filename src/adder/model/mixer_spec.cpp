@@ -6,6 +6,7 @@
 #include "adder/model/mamba1_spec.h"
 #include "adder/model/mamba2_spec.h"
 #include "adder/model/softmax_spec.h"
+#include "adder/model/word_ssm_spec.h"
 
 namespace adder::model {
 namespace {
@@ -16,13 +17,14 @@ std::vector<std::unique_ptr<MixerSpec>> all_kinds() {
   kinds.push_back(std::make_unique<Mamba1Spec>());
   kinds.push_back(std::make_unique<Mamba2Spec>());
   kinds.push_back(std::make_unique<SoftmaxSpec>());
+  kinds.push_back(std::make_unique<WordSsmSpec>());
   return kinds;
 }
 
 }  // namespace
 
 double LayerPlace::output_scale() const {
-  return 1 / std::sqrt(static_cast<double>(branches * n_layer));
+  return branches == 0 ? 1 : 1 / std::sqrt(static_cast<double>(branches * n_layer));
 }
 
 MixerSet::MixerSet() {

@@ -26,9 +26,10 @@ struct StateSpec {
 /// Where in a model a mixer sits.
 struct LayerPlace {
   int64_t d_model = 0;
-  int64_t layer = 0;     // from 0
-  int64_t n_layer = 1;   // depth of the stack
-  int64_t branches = 1;  // what a layer adds to the residual stream: the mixer, or it and an MLP
+  int64_t layer = 0;    // from 0
+  int64_t n_layer = 1;  // depth of the stack
+  // What a layer adds to the residual stream: the mixer, or it and an MLP; 0: there is none.
+  int64_t branches = 1;
 
   /// Factor of the start of what adds to the residual stream, so that its variance does not grow
   /// with depth (GPT-2, section 2.3; mamba-core 2.5).
@@ -44,6 +45,9 @@ class MixerSpec {
   virtual void describe(OptionVisitor& visitor) = 0;
   /// Throws kConfig naming the option when the options do not fit each other or d_model.
   virtual void check(const LayerPlace& place) const = 0;
+  /// Width of what it gives. Only the last mixer of a model without residual stream, norms and MLPs
+  /// may give another one than d_model.
+  virtual int64_t d_out(const LayerPlace& place) const { return place.d_model; }
   /// Names are relative to the mixer: "in_proj.weight".
   virtual std::vector<TensorSpec> tensors(const LayerPlace& place) const = 0;
   virtual std::vector<StateSpec> states(const LayerPlace& place) const = 0;

@@ -129,6 +129,7 @@ std::optional<Misfit> original_misfit(const ModelConfig& config) {
     if (kind != "mamba1" && kind != "mamba2" && kind != "softmax") return Misfit{"layers", kind};
   }
   if (config.norm_eps != kOriginalEps) return Misfit{"norm_eps", "another value than 1e-5"};
+  if (const auto misfit = stack_misfit(config)) return misfit;
   if (const auto misfit = mlp_misfit(config)) return misfit;
   std::optional<Misfit> misfit;
   if (has("mamba1")) misfit = original_misfit(spec<Mamba1Spec>(config, "mamba1"));

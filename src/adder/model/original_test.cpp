@@ -159,7 +159,8 @@ TEST(Original, WhatDoesNotFit) {
       {"mamba1", "norm_eps", "1e-6"},        {"mamba1", "mamba1.norm_BCdt", "true"},
       {"mamba2", "mamba2.norm_eps", "1e-6"}, {"mamba2", "mamba2.learnable_init_states", "true"},
       {"softmax", "softmax.window", "8"},    {"softmax", "softmax.d_mlp", "100"},
-      {"mamba1", "mlp.kind", "gelu"}};
+      {"mamba1", "mlp.kind", "gelu"},        {"mamba1", "norm", "none"},
+      {"mamba2", "residual", "false"},       {"softmax", "head_bias", "true"}};
   for (const auto& [mixer, key, value] : cases) {
     const ModelConfig config = with(base(mixer), {{key, value}});
     expect_error([&] { config_to_original(config); }, ErrorKind::kUnsupported, key);

@@ -8,5 +8,6 @@ inline constexpr const char* kEmbedding = "backbone.embeddings.weight";
 inline constexpr const char* kOriginalEmbedding = "backbone.embedding.weight";
 inline constexpr const char* kFinalNorm = "backbone.norm_f.weight";
 inline constexpr const char* kHead = "lm_head.weight";
+inline constexpr const char* kHeadBias = "lm_head.bias";
 
 }  // namespace adder::model

@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "adder/base/checked.h"
+#include "adder/base/error.h"
 #include "adder/base/rng.h"
 
 namespace adder::model {
@@ -32,7 +33,7 @@ double log_uniform(double lo, double hi, double u) {
   return std::exp(std::log(lo) + u * (std::log(hi) - std::log(lo)));
 }
 
-double value(const Init& init, Draw u, int64_t column) {
+double value(const Init& init, Draw u, int64_t column, int64_t columns) {
   switch (init.kind) {
     case Init::Kind::kConstant:
       return init.a;
@@ -49,12 +50,30 @@ double value(const Init& init, Draw u, int64_t column) {
     }
     case Init::Kind::kLogArange:
       return std::log(static_cast<double>(column + 1));
+    case Init::Kind::kLogLinspace: {
+      const auto last = static_cast<double>(std::max<int64_t>(columns - 1, 1));
+      return std::log(init.a + (init.b - init.a) * static_cast<double>(column) / last);
+    }
+    case Init::Kind::kHippoStep:
+    case Init::Kind::kHippoInput:
+      break;  // made as a whole
   }
   return 0;
 }
 
 bool is_random(Init::Kind kind) {
-  return kind != Init::Kind::kConstant && kind != Init::Kind::kLogArange;
+  return kind != Init::Kind::kConstant && kind != Init::Kind::kLogArange &&
+         kind != Init::Kind::kLogLinspace;
+}
+
+/// One system for each `each` elements of the tensor.
+int64_t hippo_channels(const TensorSpec& spec, int64_t each) {
+  const int64_t count = element_count(spec.shape);
+  if (each > 0 && count % each == 0) return count / each;
+  throw Error(ErrorKind::kInternal,
+              {.what = "HiPPO systems of size " + std::to_string(spec.init.size) +
+                       " do not fill a tensor of " + to_string(spec.shape),
+               .where = spec.name});
 }
 
 }  // namespace
@@ -78,12 +97,22 @@ std::string to_string(const Shape& shape) {
 
 void initialise(const TensorSpec& spec, uint64_t seed, float* out, const Parallel& parallel) {
   const int64_t columns = spec.shape.empty() ? 1 : spec.shape.back();
+  const Init& init = spec.init;
+  const int64_t size = init.size;
+  if (init.kind == Init::Kind::kHippoStep) {
+    const int64_t channels = hippo_channels(spec, size * size);
+    return hippo_steps(init.hippo, size, channels, init.a, init.b, out, parallel);
+  }
+  if (init.kind == Init::Kind::kHippoInput) {
+    const int64_t channels = hippo_channels(spec, size);
+    return hippo_inputs(init.hippo, size, channels, init.a, init.b, out, parallel);
+  }
   const uint64_t stream = stream_of(spec.name.c_str());
-  const bool random = is_random(spec.init.kind);
+  const bool random = is_random(init.kind);
   parallel.run(element_count(spec.shape), 4096, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const Draw u = random ? draw(seed, stream, i) : Draw{};
-      out[i] = static_cast<float>(value(spec.init, u, i % columns));
+      out[i] = static_cast<float>(value(init, u, i % columns, columns));
     }
   });
 }

@@ -8,6 +8,7 @@
 
 #include "adder/base/dtype.h"
 #include "adder/base/parallel.h"
+#include "adder/model/hippo.h"
 
 namespace adder::model {
 
@@ -28,9 +29,14 @@ struct Init {
     kLogUniform,         // log of a uniform sample of [a, b): A_log of Mamba-2
     kInverseSoftplusDt,  // softplus^-1(dt), dt log-uniform in [a, b), at least c: dt_bias of Mamba
     kLogArange,          // log(1), log(2), ... along the last dimension: A_log of Mamba-1
+    kLogLinspace,        // logs of even steps from a to b along the last dimension
+    kHippoStep,          // `size` x `size` matrices, as many as fit: model/hippo.h, dt in [a, b]
+    kHippoInput,         // vectors of `size`, the inputs of such matrices
   };
   Kind kind = Kind::kConstant;
   double a = 0, b = 0, c = 0;
+  Hippo hippo = Hippo::kLegs;
+  int64_t size = 0;
 };
 
 /// PyTorch's default of a linear or convolution layer: uniform in +-scale/sqrt(fan_in).
@@ -43,6 +49,7 @@ struct TensorSpec {
   bool decay = false;  // weight decay applies
   bool keep_f32 =
       false;  // stays fp32 under bf16 compute (decays, biases, norms; mamba-core section 8)
+  bool frozen = false;  // a constant: in files and in totals, never trained
 };
 
 /// The tensors of a mixer or an MLP, as their specs list them.

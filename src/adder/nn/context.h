@@ -24,11 +24,16 @@ struct Context {
   ///   dt       the step before its bias, softplus and limits: (batch, length, d_inner) in mamba1,
   ///            (batch, length, heads) in mamba2
   ///   A        below zero, -exp(A_log): (d_inner, d_state) in mamba1, (heads) in mamba2
-  ///   B, C     (batch, length, groups, d_state); mamba1 has one group
+  ///   decay    what the state keeps from token to token, in word_ssm: (d_state) in form A, (batch,
+  ///            length, d_state) in E; in D the whole transition (batch, length, d_state, d_state)
+  ///   B, C     (batch, length, groups, d_state); mamba1 and word_ssm's form C have one group
   ///   q, k, v  queries and keys after the rotation, values, of this call's tokens:
-  ///            (batch, length, heads or kv_heads, head_dim)
+  ///            (batch, length, heads or kv_heads, head_dim); word_ssm's forms A (all three) and E
+  ///            (q and v) have one head
   ///   y        what the scan (with its skip D) or the attention gives, before gate, norm and
-  ///            out_proj: (batch, length, d_inner) in mamba1, else (batch, length, heads, head_dim)
+  ///            out_proj: (batch, length, d_inner) in mamba1, (batch, length, d_model) in
+  ///            word_ssm's form B, else (batch, length, heads, head_dim); in D and E the state
+  ///            itself, (batch, length, d_state)
   std::function<void(int64_t layer, std::string_view name, const Tensor&)> on_probe;
 
   // Set by the stack:

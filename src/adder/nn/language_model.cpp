@@ -27,14 +27,15 @@ LanguageModel::LanguageModel(const model::ModelConfig& config, uint64_t seed,
   }
   for (int64_t layer = 0; layer < config_.n_layer; ++layer) {
     const std::string prefix = model::layer_prefix(layer);
-    Block block{parameters_.at(prefix + "norm.weight"),
+    Block block{parameters_.find(prefix + "norm.weight"),
                 make_mixer(config_, layer, parameters_),
                 parameters_.find(prefix + "norm2.weight"),
                 std::nullopt,
                 {}};
     if (config_.mlp.given()) block.mlp.emplace(config_.mlp, parameters_, prefix + "mlp.");
     for (size_t i = 0; i < trained().specs().size(); ++i) {
-      if (trained().specs()[i].name.starts_with(prefix))
+      const model::TensorSpec& spec = trained().specs()[i];
+      if (spec.name.starts_with(prefix) && !spec.frozen)
         block.parameters.push_back(trained().tensors()[i]);
     }
     blocks_.push_back(std::move(block));
@@ -52,16 +53,23 @@ Tensor LanguageModel::forward(const Tensor& tokens, Context& context,
     State* state = carried != nullptr ? &(*carried)[layer] : nullptr;
     std::tie(hidden, residual) = run_block(blocks_[layer], hidden, residual, context, state);
   }
-  const OptionalTensor sum = residual.defined() ? OptionalTensor(residual) : std::nullopt;
-  return add_and_norm(hidden, sum, parameters_.at(model::kFinalNorm)).first;
+  return add_and_norm(hidden, residual, parameters_.find(model::kFinalNorm)).first;
 }
 
-std::pair<Tensor, Tensor> LanguageModel::add_and_norm(const Tensor& x,
-                                                      const OptionalTensor& residual,
-                                                      const Tensor& weight) const {
+std::pair<Tensor, Tensor> LanguageModel::add_and_norm(const Tensor& x, const Tensor& residual,
+                                                      const OptionalTensor& weight) const {
+  if (!weight) {
+    if (!config_.residual) return {x, {}};
+    const bool widen = config_.residual_in_fp32 && x.scalar_type() == at::kBFloat16;
+    const Tensor wide = widen ? x.to(at::kFloat) : x;
+    // A copy, not x itself: recomputation gives its outputs a history of their own.
+    const Tensor sum = residual.defined() ? wide + residual : wide.clone();
+    return {sum.to(x.scalar_type()), sum};
+  }
+  const OptionalTensor before = residual.defined() ? OptionalTensor(residual) : std::nullopt;
   const auto [normed, sum] =
-      rms_norm(x, weight, config_.norm_eps, residual, config_.residual_in_fp32);
-  return {normed, sum};
+      rms_norm(x, *weight, config_.norm_eps, before, config_.residual_in_fp32);
+  return {normed, config_.residual ? sum : Tensor()};
 }
 
 std::pair<Tensor, Tensor> LanguageModel::run_block(const Block& block, const Tensor& hidden,
@@ -69,33 +77,35 @@ std::pair<Tensor, Tensor> LanguageModel::run_block(const Block& block, const Ten
                                                    State* carried) const {
   const auto segment = [this, &block, carried](const std::vector<Tensor>& in,
                                                Context& context) -> std::vector<Tensor> {
-    const OptionalTensor sum = in.size() > 1 ? OptionalTensor(in[1]) : std::nullopt;
-    auto [normed, residual] = add_and_norm(in[0], sum, block.norm_weight);
+    auto [normed, residual] =
+        add_and_norm(in[0], in.size() > 1 ? in[1] : Tensor(), block.norm_weight);
     // What a branch adds to the residual stream: nothing at padding, whatever its biases.
     const auto without_padding = [&context](const Tensor& y) {
       return context.padding.defined() ? y.masked_fill(context.padding, 0) : y;
     };
     Tensor added = without_padding(block.mixer->forward(normed, context, carried));
     if (block.mlp) {
-      std::tie(normed, residual) = add_and_norm(added, residual, *block.mlp_norm_weight);
+      std::tie(normed, residual) = add_and_norm(added, residual, block.mlp_norm_weight);
       added = without_padding(block.mlp->forward(normed));
     }
-    return {added, residual};
+    if (residual.defined()) return {added, residual};
+    return {added};
+  };
+  const auto pair = [](const std::vector<Tensor>& out) {
+    return std::pair(out[0], out.size() > 1 ? out[1] : Tensor());
   };
   std::vector<Tensor> inputs = {hidden};
   if (residual.defined()) inputs.push_back(residual);
   // A carried state is an output that recomputation would replace a second time: it goes the plain
   // way.
   if (!context.checkpoint || carried != nullptr) {
-    const auto outputs = segment(inputs, context);
-    return {outputs[0], outputs[1]};
+    return pair(segment(inputs, context));
   }
   const auto again = [segment, context](const std::vector<Tensor>& in) {
     Context copy = context;
     return segment(in, copy);
   };
-  const auto outputs = checkpointed(again, inputs, block.parameters);
-  return {outputs[0], outputs[1]};
+  return pair(checkpointed(again, inputs, block.parameters));
 }
 
 const Tensor& LanguageModel::head() const {
@@ -103,14 +113,14 @@ const Tensor& LanguageModel::head() const {
 }
 
 Tensor LanguageModel::logits(const Tensor& hidden) const {
-  return project(hidden, head());
+  return project(hidden, head(), parameters_.find(model::kHeadBias));
 }
 
 LanguageModel::Loss LanguageModel::loss(const Tensor& hidden, const Tensor& targets, double z_loss,
                                         double label_smoothing) const {
-  const auto [nll_sum, n_valid] =
-      linear_cross_entropy(hidden.reshape({-1, hidden.size(-1)}), head(), targets.reshape({-1}),
-                           z_loss, label_smoothing, "sum");
+  const auto [nll_sum, n_valid] = linear_cross_entropy(
+      hidden.reshape({-1, hidden.size(-1)}), head(), parameters_.find(model::kHeadBias),
+      targets.reshape({-1}), z_loss, label_smoothing, "sum");
   return {nll_sum, n_valid};
 }
 

@@ -20,6 +20,11 @@ Tensor Linear::product(const Tensor& x) const {
   return adapted(x, project(x, weight_));
 }
 
+Tensor Linear::weight() const {
+  if (!adapter_) return weight_;
+  return weight_.add(at::matmul(adapter_->B, adapter_->A), adapter_->scale);
+}
+
 /// y + scale (x A^T) B^T, and y itself where there is no adapter.
 Tensor Linear::adapted(const Tensor& x, Tensor y) const {
   if (!adapter_) return y;

@@ -38,7 +38,8 @@ model::ModelConfig config_of(const std::vector<std::string>& options) {
 const std::vector<std::vector<std::string>> kKinds = {
     {"mamba2.bias=true"},
     {"layers=mamba1", "mamba1.dt_rank=4", "mlp.kind=gelu", "mlp.bias=true"},
-    {"layers=softmax,mamba2", "softmax.n_heads=4", "softmax.qkv_bias=true", "mlp.kind=swiglu"}};
+    {"layers=softmax,mamba2", "softmax.n_heads=4", "softmax.qkv_bias=true", "mlp.kind=swiglu"},
+    {"layers=word_ssm", "word_ssm.d_state=6"}};
 
 Tensor token_rows(int64_t batch, int64_t length) {
   return at::arange(batch * length, at::kLong)

@@ -4,6 +4,7 @@
 #include "adder/nn/mamba1.h"
 #include "adder/nn/mamba2.h"
 #include "adder/nn/softmax.h"
+#include "adder/nn/word_ssm.h"
 
 namespace adder::nn {
 
@@ -23,6 +24,7 @@ const std::map<std::string_view, Maker> kMakers = {
     {"mamba1", &make<model::Mamba1Spec, Mamba1>},
     {"mamba2", &make<model::Mamba2Spec, Mamba2>},
     {"softmax", &make<model::SoftmaxSpec, Softmax>},
+    {"word_ssm", &make_word_ssm},
 };
 
 }  // namespace

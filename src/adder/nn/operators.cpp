@@ -52,6 +52,17 @@ std::tuple<Tensor, Tensor> selective_scan(const Tensor& u, const Tensor& delta, 
   return op.call(u, delta, A, B, C, D, z, delta_bias, delta_softplus, initial_state, seq_idx);
 }
 
+std::tuple<Tensor, Tensor> word_ssm(const Tensor& q, const Tensor& k, const Tensor& v,
+                                    const Tensor& decay, const Tensor& weight,
+                                    const OptionalTensor& bias, const OptionalTensor& initial_state,
+                                    const OptionalTensor& seq_idx) {
+  using Op = std::tuple<Tensor, Tensor>(const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                                        const Tensor&, const OptionalTensor&, const OptionalTensor&,
+                                        const OptionalTensor&);
+  static const auto op = find<Op>("adder::word_ssm");
+  return op.call(q, k, v, decay, weight, bias, initial_state, seq_idx);
+}
+
 std::tuple<Tensor, Tensor> rms_norm(const Tensor& x, const Tensor& weight, double eps,
                                     const OptionalTensor& residual, bool residual_in_fp32) {
   using Op =
@@ -68,14 +79,16 @@ Tensor gated_rms_norm(const Tensor& x, const Tensor& weight, const OptionalTenso
 }
 
 std::tuple<Tensor, Tensor> linear_cross_entropy(const Tensor& x, const Tensor& weight,
-                                                const Tensor& target, double z_loss,
-                                                double label_smoothing, const char* reduction) {
+                                                const OptionalTensor& bias, const Tensor& target,
+                                                double z_loss, double label_smoothing,
+                                                const char* reduction) {
   using Op =
       std::tuple<Tensor, Tensor>(const Tensor&, const Tensor&, const OptionalTensor&, const Tensor&,
                                  int64_t, double, double, double, c10::string_view);
   static const auto op = find<Op>("adder::linear_cross_entropy");
-  return op.call(x, weight.to(x.scalar_type()), std::nullopt, target, -100, z_loss, label_smoothing,
-                 0.0, reduction);
+  const auto type = x.scalar_type();
+  return op.call(x, weight.to(type), bias ? OptionalTensor(bias->to(type)) : std::nullopt, target,
+                 -100, z_loss, label_smoothing, 0.0, reduction);
 }
 
 Tensor project(const Tensor& x, const Tensor& weight, const OptionalTensor& bias) {

@@ -36,6 +36,13 @@ std::tuple<Tensor, Tensor> selective_scan(const Tensor& u, const Tensor& delta, 
                                           bool delta_softplus, const OptionalTensor& initial_state,
                                           const OptionalTensor& seq_idx);
 
+/// (z, final_state); weight and bias in the type of q, or in that of decay: they are cast where
+/// they are used.
+std::tuple<Tensor, Tensor> word_ssm(const Tensor& q, const Tensor& k, const Tensor& v,
+                                    const Tensor& decay, const Tensor& weight,
+                                    const OptionalTensor& bias, const OptionalTensor& initial_state,
+                                    const OptionalTensor& seq_idx);
+
 /// (y, new_residual)
 std::tuple<Tensor, Tensor> rms_norm(const Tensor& x, const Tensor& weight, double eps,
                                     const OptionalTensor& residual, bool residual_in_fp32);
@@ -45,8 +52,9 @@ Tensor gated_rms_norm(const Tensor& x, const Tensor& weight, const OptionalTenso
 
 /// (nll, n_valid); reduction "none" | "sum"; ignored targets are -100.
 std::tuple<Tensor, Tensor> linear_cross_entropy(const Tensor& x, const Tensor& weight,
-                                                const Tensor& target, double z_loss,
-                                                double label_smoothing, const char* reduction);
+                                                const OptionalTensor& bias, const Tensor& target,
+                                                double z_loss, double label_smoothing,
+                                                const char* reduction);
 
 /// x W^T + bias in the type of x: parameters are cast where they are used.
 Tensor project(const Tensor& x, const Tensor& weight, const OptionalTensor& bias = std::nullopt);

@@ -8,9 +8,6 @@
 
 namespace adder::nn {
 
-namespace {
-
-/// A tensor over borrowed memory.
 Tensor borrow(const model::TensorView& view) {
   at::ScalarType type = at::kFloat;
   switch (view.dtype) {
@@ -33,8 +30,6 @@ Tensor borrow(const model::TensorView& view) {
   return at::from_blob(view.data, view.shape, at::TensorOptions().dtype(type));
 }
 
-}  // namespace
-
 Parameters::Parameters(std::vector<model::TensorSpec> specs, uint64_t seed,
                        const model::Weights* start)
     : specs_(std::move(specs)) {
@@ -44,7 +39,7 @@ Parameters::Parameters(std::vector<model::TensorSpec> specs, uint64_t seed,
       model::initialise(spec, seed, tensor.data_ptr<float>(), ops::torch_pool());
     }
     index_.emplace(spec.name, tensors_.size());
-    tensors_.push_back(tensor.set_requires_grad(true));
+    tensors_.push_back(tensor.set_requires_grad(!spec.frozen));
   }
   if (start != nullptr) load(*start);
 }

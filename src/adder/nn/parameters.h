@@ -21,6 +21,9 @@ struct Adapter {
   double scale = 1;
 };
 
+/// A tensor over the memory of `view`, which it does not keep.
+Tensor borrow(const model::TensorView& view);
+
 class Parameters {
  public:
   /// Fresh tensors, initialised as the specs say; or with the values of `start`, which has all of

@@ -4,6 +4,13 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 
 namespace adder::ops {
+namespace {
+
+at::Tensor dense(const at::Tensor& matrix) {
+  return matrix.is_contiguous() || matrix.t().is_contiguous() ? matrix : matrix.contiguous();
+}
+
+}  // namespace
 
 at::Tensor product(const at::Tensor& x, const at::Tensor& w,
                    const std::optional<at::Tensor>& bias) {
@@ -16,7 +23,7 @@ at::Tensor product(const at::Tensor& x, const at::Tensor& w,
                         std::optional<c10::string_view>);
   static const auto op =
       c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_linear_pointwise", "").typed<Op>();
-  return op.call(x, w, bias, "none", c10::List<std::optional<at::Scalar>>(), std::nullopt);
+  return op.call(dense(x), dense(w), bias, "none", c10::List<std::optional<at::Scalar>>(), std::nullopt);
 }
 
 }  // namespace adder::ops

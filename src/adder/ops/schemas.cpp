@@ -28,6 +28,12 @@ TORCH_LIBRARY(adder, library) {
       "selective_scan(Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? z, "
       "Tensor? delta_bias, bool delta_softplus, Tensor? initial_state, Tensor? seq_idx) -> "
       "(Tensor y, Tensor last_state)");
+  // q(B,L,N), k(B,L,N), v(B,L,E), decay(N), weight(O,N*E), bias(O), initial_state(B,N,E),
+  // seq_idx(B,L) i32
+  define_differentiable(
+      library,
+      "word_ssm(Tensor q, Tensor k, Tensor v, Tensor decay, Tensor weight, Tensor? bias, "
+      "Tensor? initial_state, Tensor? seq_idx) -> (Tensor z, Tensor final_state)");
   // x(..., D), weight(D), residual(..., D)
   define_differentiable(library,
                         "rms_norm(Tensor x, Tensor weight, float eps, Tensor? residual, "
@@ -62,8 +68,8 @@ TORCH_LIBRARY(adder, library) {
 }
 
 TORCH_LIBRARY_IMPL(adder, Autograd, library) {
-  for (const char* name : {"causal_conv1d", "ssd", "selective_scan", "rms_norm", "gated_rms_norm",
-                           "linear", "linear_cross_entropy"}) {
+  for (const char* name : {"causal_conv1d", "ssd", "selective_scan", "word_ssm", "rms_norm",
+                           "gated_rms_norm", "linear", "linear_cross_entropy"}) {
     register_autograd(library, name);
   }
 }

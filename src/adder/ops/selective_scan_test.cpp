@@ -46,12 +46,6 @@ std::vector<Tensor> scan_loop(const std::vector<Tensor>& in) {
   return {(at::stack(rows, 1) + in[5] * u) * at::silu(in[6]), state};
 }
 
-std::vector<Tensor> cast(const std::vector<Tensor>& in, at::ScalarType type) {
-  std::vector<Tensor> result;
-  for (const Tensor& tensor : in) result.push_back(tensor.to(type));
-  return result;
-}
-
 TEST(SelectiveScanOp, EqualsTheTokenLoopInDouble) {
   const auto inputs = make_scan(2, 37, 12, 2, 5);
   const auto ours = run_scan(inputs), theirs = scan_loop(inputs);

@@ -16,6 +16,12 @@ at::Tensor random_tensor(at::IntArrayRef sizes, uint64_t seed, at::ScalarType ty
   return result.to(type);
 }
 
+std::vector<at::Tensor> cast(const std::vector<at::Tensor>& tensors, at::ScalarType type) {
+  std::vector<at::Tensor> result;
+  for (const at::Tensor& tensor : tensors) result.push_back(tensor.to(type));
+  return result;
+}
+
 double relative_error(const at::Tensor& a, const at::Tensor& b) {
   const at::Tensor reference = b.to(at::kDouble);
   const double scale = reference.abs().max().item<double>();

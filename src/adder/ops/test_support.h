@@ -16,6 +16,9 @@ using TensorFunction = std::function<std::vector<at::Tensor>(const std::vector<a
 /// Standard normal, a pure function of the seed.
 at::Tensor random_tensor(at::IntArrayRef sizes, uint64_t seed, at::ScalarType type = at::kDouble);
 
+/// Each of them in another type.
+std::vector<at::Tensor> cast(const std::vector<at::Tensor>& tensors, at::ScalarType type);
+
 /// Largest |a - b| over the largest |b|.
 double relative_error(const at::Tensor& a, const at::Tensor& b);
 

@@ -20,7 +20,7 @@ namespace {
 
 constexpr size_t kShort = 48;  // symbols; below it a scan beats a heap
 
-uint64_t pair_of(int32_t left, int32_t right) {
+uint64_t pair_key(int32_t left, int32_t right) {
   return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
 }
 
@@ -122,14 +122,14 @@ void BpeModel::read_merges(const io::JsonView& model) {
 }
 
 void BpeModel::set_merge(int32_t left, int32_t right, int32_t rank, int32_t id) {
-  const uint64_t pair = pair_of(left, right);
+  const uint64_t pair = pair_key(left, right);
   size_t at = slot_of(pair) & mask_;
   while (merges_[at].pair != kNoPair && merges_[at].pair != pair) at = (at + 1) & mask_;
   merges_[at] = {pair, rank, id};  // a pair that stands twice counts at its last place
 }
 
 const BpeModel::Merge* BpeModel::merge_of(int32_t left, int32_t right) const {
-  const uint64_t pair = pair_of(left, right);
+  const uint64_t pair = pair_key(left, right);
   for (size_t at = slot_of(pair) & mask_;; at = (at + 1) & mask_) {
     if (merges_[at].pair == pair) return &merges_[at];
     if (merges_[at].pair == kNoPair) return nullptr;

@@ -15,12 +15,13 @@
 #include "adder/text/sentencepiece.h"
 #include "adder/text/tokenizer.h"
 #include "adder/text/utf8.h"
+#include "adder/text/word_tokenizer.h"
 
 namespace adder::text {
 namespace {
 
-constexpr const char* kTokenizerFiles[] = {"tokenizer.json", "tokenizer.model",
-                                           "tokenizer.model.v3"};
+constexpr const char* kTokenizerFiles[] = {"tokenizer.json", "word_tokenizer.json",
+                                           "tokenizer.model", "tokenizer.model.v3"};
 
 using Vocabulary = std::vector<std::pair<std::string, int32_t>>;
 
@@ -43,11 +44,12 @@ std::optional<char32_t> single_character(const std::string& token) {
 }
 
 [[noreturn]] void throw_unsupported(const io::JsonView& root, std::string why) {
-  throw Error(ErrorKind::kUnsupported,
-              {.what = "this kind of tokenizer is not known",
-               .where = root.name(),
-               .why = std::move(why),
-               .next = "Adder reads byte-pair encoding, and its own byte and character kinds"});
+  throw Error(
+      ErrorKind::kUnsupported,
+      {.what = "this kind of tokenizer is not known",
+       .where = root.name(),
+       .why = std::move(why),
+       .next = "Adder reads byte-pair encoding, and its own byte, character and word kinds"});
 }
 
 // ---- byte: BPE over the byte-level alphabet, without merges ----
@@ -150,6 +152,12 @@ std::unique_ptr<Tokenizer> read_bpe(const io::JsonView& root, std::string_view s
   return std::make_unique<BpeTokenizer>(root, std::string(source));
 }
 
+// ---- word ----
+
+std::unique_ptr<Tokenizer> read_word(const io::JsonView& root, std::string_view) {
+  return WordTokenizer::from_json(root);
+}
+
 // ---- all kinds ----
 
 struct Reader {
@@ -157,7 +165,10 @@ struct Reader {
   std::unique_ptr<Tokenizer> (*read)(const io::JsonView& root, std::string_view source);
 };
 
-constexpr Reader kReaders[] = {{is_byte, read_byte}, {is_char, read_char}, {is_bpe, read_bpe}};
+constexpr Reader kReaders[] = {{WordTokenizer::is_word_json, read_word},
+                               {is_byte, read_byte},
+                               {is_char, read_char},
+                               {is_bpe, read_bpe}};
 
 /// Which token ends a text, as a tokenizer_config.json beside the tokenizer says.
 void take_config(const std::filesystem::path& file, Tokenizer& tokenizer) {
@@ -175,7 +186,7 @@ std::filesystem::path file_in(const std::filesystem::path& folder) {
   throw Error(ErrorKind::kNotFound,
               {.what = "the folder holds no tokenizer",
                .where = folder.string(),
-               .why = "there is no tokenizer.json and no tokenizer.model in it"});
+               .why = "there is no tokenizer.json, word_tokenizer.json or tokenizer.model in it"});
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ constexpr int64_t kMaxFile = int64_t{64} << 20;
   throw Error(ErrorKind::kFormat,
               {.what = "malformed SentencePiece model", .where = name, .why = std::move(why)});
 }
-[[noreturn]] void refuse(const std::string& name, std::string why) {
+[[noreturn]] void refuse_model(const std::string& name, std::string why) {
   throw Error(ErrorKind::kUnsupported,
               {.what = "this kind of SentencePiece model is not known",
                .where = name,
@@ -138,7 +138,8 @@ Piece read_piece(std::string_view bytes, const std::string& name) {
   }
   if (piece.text.empty() || !is_valid_utf8(piece.text)) fail(name, "a piece that is no text");
   if (piece.text.size() > kMaxPiece) {
-    refuse(name, fmt::format("a piece of {} bytes, the limit is {}", piece.text.size(), kMaxPiece));
+    refuse_model(name,
+                 fmt::format("a piece of {} bytes, the limit is {}", piece.text.size(), kMaxPiece));
   }
   if (!std::isfinite(piece.score)) fail(name, "a score that is no number");
   return piece;
@@ -180,11 +181,11 @@ Model read_model(std::string_view content, const std::string& name) {
     if (field->number == 3) read_normalizer(field->bytes, model, name);
   }
   if (model.pieces.empty()) fail(name, "it has no pieces");
-  if (model.kind != 2) refuse(name, "it is not of the type BPE");
-  if (model.rules) refuse(name, "it has rules of normalisation");
-  if (model.suffix_mark) refuse(name, "spaces stand at the end of its words");
-  if (model.extra_spaces_removed) refuse(name, "it drops repeated spaces");
-  if (!model.spaces_escaped) refuse(name, "it does not write spaces as U+2581");
+  if (model.kind != 2) refuse_model(name, "it is not of the type BPE");
+  if (model.rules) refuse_model(name, "it has rules of normalisation");
+  if (model.suffix_mark) refuse_model(name, "spaces stand at the end of its words");
+  if (model.extra_spaces_removed) refuse_model(name, "it drops repeated spaces");
+  if (!model.spaces_escaped) refuse_model(name, "it does not write spaces as U+2581");
   return model;
 }
 
@@ -281,9 +282,9 @@ std::string sentencepiece_to_json(std::string_view content, const std::string& n
     if (!seen.insert(piece.text).second)
       fail(name, "the piece \"" + piece.text + "\" stands twice");
     pairs.push_back({piece.text, io::Json(id)});
-    if (piece.type == PieceType::kUnused) refuse(name, "it has unused pieces");
+    if (piece.type == PieceType::kUnused) refuse_model(name, "it has unused pieces");
     if (piece.type == PieceType::kUser && model.dummy_prefix) {
-      refuse(name, "it has pieces of its user beside a dummy prefix");
+      refuse_model(name, "it has pieces of its user beside a dummy prefix");
     }
     if (piece.type == PieceType::kUnknown) unk = piece.text;
     const bool user = piece.type == PieceType::kUser;

@@ -5,6 +5,7 @@
 #include "adder/base/error.h"
 #include "adder/io/file.h"
 #include "adder/io/hash.h"
+#include "adder/text/word_tokenizer.h"
 
 namespace adder::text {
 
@@ -24,6 +25,9 @@ std::string Tokenizer::hash() const {
 }
 
 std::vector<int32_t> encode_beginning(const Tokenizer& tokenizer, std::string_view text) {
+  // Words bring the space before them: one that ends the text comes with the word that follows.
+  const bool words = dynamic_cast<const WordTokenizer*>(&tokenizer) != nullptr;
+  if (words && text.ends_with(' ') && !text.ends_with("  ")) text.remove_suffix(1);
   std::vector<int32_t> ids = tokenizer.encode(text);
   if (const auto bos = tokenizer.bos_id()) ids.insert(ids.begin(), *bos);
   return ids;

@@ -2,8 +2,8 @@
 // class only.
 //
 // A tokenizer is kept in `tokenizer.json`, in the layout of the Hugging Face `tokenizers` library,
-// so that the library loads it and gives the same ids. load_tokenizer() looks at the content, never
-// at the file's name.
+// so that the library loads it and gives the same ids; words, which that library has no like of, in
+// `word_tokenizer.json`. load_tokenizer() looks at the content, never at the file's name.
 #pragma once
 
 #include <cstdint>
@@ -38,11 +38,17 @@ struct EncodeOptions {
   std::span<const std::string> plain_in = {};
 };
 
+/// A character that a vocabulary cannot write, and how often a text has it.
+struct Dropped {
+  std::string character;  // UTF-8
+  int64_t count = 0;
+};
+
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  /// "byte", "char", "bpe"
+  /// "byte", "char", "bpe", "word"
   virtual std::string kind() const = 0;
 
   /// Ids run over [0, vocab_size()). A model may have more rows than that (padding); those ids have
@@ -70,12 +76,22 @@ class Tokenizer {
     return encode(text);
   }
 
+  /// The characters of `text` that encode() leaves out, by code point. Only kinds that leave
+  /// characters out have any; the others throw in encode().
+  virtual std::vector<Dropped> dropped(std::string_view) const { return {}; }
+
   /// The token is an added one: found as a whole, before any other rule.
   virtual bool is_added(int32_t) const { return false; }
 
   /// The bytes that a token stands for; they may be a part of a character. Control tokens give "".
   /// Throws kUsage for an id outside [0, vocab_size()).
   virtual std::string token_bytes(int32_t id) const = 0;
+
+  /// What `id` adds to a text of the tokens `before`: its bytes, and before them the space that
+  /// kinds without tokens for spaces put there. What a stream of tokens is read with.
+  virtual std::string bytes_after(std::span<const int32_t> /*before*/, int32_t id) const {
+    return token_bytes(id);
+  }
 
   /// The bytes of all `ids`, joined. They may end in, or hold, an incomplete UTF-8 sequence: see
   /// StreamDecoder.
@@ -86,8 +102,11 @@ class Tokenizer {
   /// when none is known. Lets long texts be encoded piece by piece.
   virtual size_t cut_at(std::string_view text, size_t limit) const = 0;
 
-  /// The whole `tokenizer.json`, the same bytes for equal tokenizers.
+  /// The whole file, the same bytes for equal tokenizers.
   virtual std::string to_json() const = 0;
+
+  /// What the file of such a tokenizer is called in a model's folder.
+  virtual std::string file_name() const { return "tokenizer.json"; }
 
   /// Writes to_json() (atomically).
   void save(const std::filesystem::path& file) const;
@@ -103,15 +122,18 @@ class Tokenizer {
 /// Ids of `text` at the beginning of a session or document: bos_id() first, where there is one.
 std::vector<int32_t> encode_beginning(const Tokenizer& tokenizer, std::string_view text);
 
-/// The first of tokenizer.json, tokenizer.model and tokenizer.model.v3 in a folder, if any.
+/// The first of tokenizer.json, word_tokenizer.json, tokenizer.model and tokenizer.model.v3 in a
+/// folder, if any.
 std::optional<std::filesystem::path> tokenizer_file(const std::filesystem::path& folder);
 
-/// Reads a tokenizer out of a file (tokenizer.json, or a SentencePiece model), or out of
-/// tokenizer_file() of a folder, whose tokenizer_config.json says then which token ends a text.
-/// Errors: kNotFound, kFormat (with the field), kUnsupported for kinds that Adder does not know.
+/// Reads a tokenizer out of a file (tokenizer.json, word_tokenizer.json, or a SentencePiece model),
+/// or out of tokenizer_file() of a folder, whose tokenizer_config.json says then which token ends a
+/// text. Errors: kNotFound, kFormat (with the field), kUnsupported for kinds that Adder does not
+/// know.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& path);
 
-/// The same out of the text of a tokenizer.json; `name` is what errors call it.
+/// The same out of the text of a tokenizer.json or word_tokenizer.json; `name` is what errors call
+/// it.
 std::unique_ptr<Tokenizer> parse_tokenizer(std::string_view json, const std::string& name);
 
 }  // namespace adder::text

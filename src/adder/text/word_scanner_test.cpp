@@ -44,7 +44,7 @@ void expect_same_words(std::string_view text) {
 }
 
 /// Mostly what the patterns look at, and now and then any character at all.
-std::string random_text(uint64_t seed, int64_t characters) {
+std::string random_unicode(uint64_t seed, int64_t characters) {
   constexpr std::string_view kPicked[] = {" ",
                                           "  ",
                                           "\n",
@@ -88,7 +88,7 @@ std::string random_text(uint64_t seed, int64_t characters) {
 }
 
 TEST(WordScanner, CutsRandomTextAsPcre2Does) {
-  for (uint64_t seed = 0; seed < 300; ++seed) expect_same_words(random_text(seed, 300));
+  for (uint64_t seed = 0; seed < 300; ++seed) expect_same_words(random_unicode(seed, 300));
 }
 
 TEST(WordScanner, CutsTheNovelsAsPcre2Does) {

@@ -18,24 +18,37 @@ class LossGuard {
   explicit LossGuard(const GuardOptions& options) : options_(options) {}
 
   /// What to do with a step of this loss and gradient norm. A loss that is applied joins the
-  /// window; the max_skips-th bad step in a row is kStop.
+  /// window; each halve_lr_after-th skipped step in a row halves the learning rate, the
+  /// max_skips-th bad one is kStop.
   Verdict judge(double loss, double gradient_norm);
 
   /// Why the last step was not applied.
   const std::string& reason() const { return reason_; }
-  /// Mean of the losses in the window (0 when it is empty).
-  double mean() const;
+  /// Mean of the last `count` losses in the window, or of as many as it has (0 when it is empty).
+  double mean(size_t count = kWindow) const;
+  /// Losses in the window.
+  size_t seen() const { return window_.size(); }
 
-  /// The window, for a checkpoint: resumed training judges as the uninterrupted one.
+  /// What the learning rate is multiplied with: 1, 1/2, 1/4, ...
+  double lr_factor() const { return lr_factor_; }
+  /// Steps that were not applied since the start of the run.
+  int64_t left_out() const { return left_out_; }
+
+  /// For a checkpoint: resumed training judges as the uninterrupted one.
   io::Json state() const;
   void restore(const io::Json& state);
+  /// After going back to a checkpoint, for the `times`-th time in a row to that one: the window of
+  /// then, but the count of bad steps and the rate stay; each halve_lr_after-th time halves it.
+  void roll_back(const io::Json& state, int64_t times);
 
  private:
   Verdict verdict_of(const std::string& action);
+  void halve_at(int64_t times);
 
   GuardOptions options_;
   std::deque<double> window_;
-  int64_t bad_in_a_row_ = 0;
+  int64_t bad_in_a_row_ = 0, left_out_ = 0;
+  double lr_factor_ = 1;
   std::string reason_;
 };
 

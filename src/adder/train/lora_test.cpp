@@ -8,7 +8,7 @@
 #include <filesystem>
 
 #include "adder/base/error.h"
-#include "adder/data/stories.h"
+#include "adder/data/generate_offline.h"
 #include "adder/infer/score.h"
 #include "adder/io/file.h"
 #include "adder/io/json.h"
@@ -17,6 +17,7 @@
 #include "adder/ops/view.h"
 #include "adder/train/checkpoints.h"
 #include "adder/train/next_token.h"
+#include "adder/train/stop_signals.h"
 #include "adder/train/trainer.h"
 
 namespace adder::train {

@@ -118,6 +118,12 @@ Metrics read_metrics(const std::filesystem::path& path) {
     const io::JsonView view(json, where);
     const std::string kind = view.at("kind").as_string();
     if (kind == "step") metrics.steps.push_back(step_of(view));
+    if (kind == "stop") {
+      metrics.stops.push_back({.step = view.at("step").as_integer(0),
+                               .cause = view.string("cause", ""),
+                               .reason = view.string("reason", ""),
+                               .time = view.number("time", 0)});
+    }
     if (kind == "eval") metrics.evaluations.push_back(evaluation_of(view));
   });
   return metrics;
@@ -167,6 +173,15 @@ void MetricsWriter::evaluation(int64_t step, const std::map<std::string, double>
   append(line);
   post(m);
   events_->flush();
+}
+
+void MetricsWriter::stop(StopMetrics m) {
+  if (m.time == 0) m.time = now();
+  append({{"kind", "stop"},
+          {"step", m.step},
+          {"time", m.time},
+          {"cause", m.cause},
+          {"reason", m.reason}});
 }
 
 void MetricsWriter::append(const io::Json& line) {

@@ -4,6 +4,8 @@
 //   {"kind":"step","step":10,"tokens":20480,"loss":4.1,"lr":0.001,"grad_norm":1.2,
 //    "tokens_per_s":5120,"rss_mb":412,"time":1760000000.2}         and "skipped":true where it was
 //   {"kind":"eval","step":100,"time":...,"loss":1.9,...}           every metric the task gives
+//   {"kind":"stop","step":830,"time":...,"cause":"target_loss","reason":"..."}    training ended
+//   early
 //
 // A number that is not finite is written as null. Losses in nats, tokens_per_s since the line
 // before, time in seconds since 1970.
@@ -40,9 +42,16 @@ struct EvalMetrics {
   double time = 0;
 };
 
+struct StopMetrics {
+  int64_t step = 0;
+  std::string cause, reason;  // early_stop.h
+  double time = 0;
+};
+
 struct Metrics {
   std::vector<StepMetrics> steps;
   std::vector<EvalMetrics> evaluations;
+  std::vector<StopMetrics> stops;  // more than one where a run went on afterwards
 };
 
 /// Reads metrics.jsonl. A last line without its newline is what a killed process left, and is
@@ -61,6 +70,7 @@ class MetricsWriter {
   /// Throw kIo when the disk refuses.
   void step(StepMetrics metrics);
   void evaluation(int64_t step, const std::map<std::string, double>& values);
+  void stop(StopMetrics metrics);
 
  private:
   struct Close {

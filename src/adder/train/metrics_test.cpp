@@ -114,6 +114,22 @@ TEST_F(MetricsTest, EachLineIsOnDiskAtOnce) {
   EXPECT_EQ(read_metrics(log()).steps.size(), 1u);
 }
 
+TEST_F(MetricsTest, TheReasonOfAnEarlyEndIsReadBackAndCutOffByAResumeBeforeIt) {
+  {
+    MetricsWriter writer(folder_, 0);
+    writer.step({.step = 7});
+    writer.stop({.step = 7, .cause = "patience", .reason = "no \"better\" loss"});
+  }
+  ASSERT_EQ(read_metrics(log()).stops.size(), 1u);
+  const StopMetrics stop = read_metrics(log()).stops[0];
+  EXPECT_EQ(stop.step, 7);
+  EXPECT_EQ(stop.cause, "patience");
+  EXPECT_EQ(stop.reason, "no \"better\" loss");
+  EXPECT_GT(stop.time, 1e9);
+  MetricsWriter(folder_, 6);
+  EXPECT_TRUE(read_metrics(log()).stops.empty());
+}
+
 /// Every (tag, step) of the run's event files: a reader of the TFRecord framing and of the few
 /// protobuf fields that scalars use.
 std::map<std::string, int> scalars(const std::filesystem::path& folder) {

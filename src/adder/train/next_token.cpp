@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <numbers>
 
 #include "adder/base/error.h"
 #include "adder/infer/generate.h"
@@ -12,7 +14,9 @@
 #include "adder/io/file.h"
 #include "adder/nn/lora.h"
 #include "adder/ops/view.h"
+#include "adder/train/grown_vocabulary.h"
 #include "adder/train/tensors.h"
+#include "adder/train/text_size.h"
 
 namespace adder::train {
 
@@ -29,7 +33,9 @@ model::ModelConfig configured(const Recipe& recipe, const data::PreparedData& da
                               const model::ModelDirectory* start) {
   const int64_t tokens = data.tokenizer->vocab_size();
   if (start != nullptr) {
-    if (start->config().vocab_size >= tokens) return start->config();
+    model::ModelConfig config = start->config();
+    if (recipe.train.extend_vocab) config.vocab_size = std::max(config.vocab_size, tokens);
+    if (config.vocab_size >= tokens) return config;
     throw Error(ErrorKind::kConfig,
                 {.what = "the model to start from has fewer tokens than the tokenizer",
                  .where = "train.init = " + recipe.train.init,
@@ -47,6 +53,30 @@ model::ModelConfig configured(const Recipe& recipe, const data::PreparedData& da
                .where = "model.vocab_size",
                .why = std::to_string(config.vocab_size) + " < " + std::to_string(tokens),
                .next = "leave model.vocab_size out"});
+}
+
+/// How many of the tokens the model to start from has.
+int64_t known_tokens(const model::ModelDirectory& start, const text::WordTokenizer& tokenizer) {
+  const auto old = text::load_tokenizer(start.folder());
+  const auto* words = dynamic_cast<const text::WordTokenizer*>(old.get());
+  if (words != nullptr && tokenizer.extends(*words)) return words->vocab_size();
+  throw Error(ErrorKind::kConfig,
+              {.what = "the tokenizer does not extend the one of the model to start from",
+               .where = "train.extend_vocab",
+               .why = start.folder().string() + " has other tokens",
+               .next = "leave data.tokenizer out: that model's own is extended then"});
+}
+
+nn::LanguageModel make_model(const Recipe& recipe, const data::PreparedData& data,
+                             const model::ModelDirectory* start) {
+  const model::ModelConfig config = configured(recipe, data, start);
+  const auto seed = static_cast<uint64_t>(recipe.train.seed);
+  const auto* words = dynamic_cast<const text::WordTokenizer*>(data.tokenizer.get());
+  if (start != nullptr && recipe.train.extend_vocab && words != nullptr) {
+    const GrownVocabulary grown(start->weights(), *words, known_tokens(*start, *words));
+    return nn::LanguageModel(config, seed, {}, &grown.weights());
+  }
+  return nn::LanguageModel(config, seed, recipe.train.lora, start ? &start->weights() : nullptr);
 }
 
 /// What a sample begins with: the words of a user where conversations are learnt, and where nothing
@@ -75,8 +105,11 @@ std::string adapter_folder(const std::string& folder) {
 }
 
 data::LoaderOptions loader_options(const Recipe& recipe) {
-  return {recipe.train.batch_size, recipe.train.length, recipe.train.seed,
-          data::parse_pack_mode(recipe.data.mode)};
+  return {.batch_size = recipe.train.batch_size,
+          .length = recipe.train.length,
+          .seed = recipe.train.seed,
+          .mode = data::parse_pack_mode(recipe.data.mode),
+          .stride = recipe.data.stride};
 }
 
 }  // namespace
@@ -88,19 +121,28 @@ NextTokenTask::NextTokenTask(const Recipe& recipe, data::PreparedData data,
                              const std::unique_ptr<model::ModelDirectory>& start)
     : options_(recipe.train),
       mode_(recipe.data.mode),
+      stride_(recipe.data.stride),
       data_(std::move(data)),
-      model_(configured(recipe, data_, start.get()), static_cast<uint64_t>(recipe.train.seed),
-             recipe.train.lora, start ? &start->weights() : nullptr),
+      model_(make_model(recipe, data_, start.get())),
       loader_(*data_.shards, data_.split.train, loader_options(recipe)) {
   if (!data_.split.validation.empty()) {
-    validation_ = std::make_unique<data::TokenLoader>(*data_.shards, data_.split.validation,
-                                                      loader_options(recipe));
+    data::LoaderOptions once = loader_options(recipe);
+    once.stride = 0;
+    validation_ = std::make_unique<data::TokenLoader>(*data_.shards, data_.split.validation, once);
   }
   if (!data_.chat_template.empty()) {
     chat_ = text::ChatTemplate::from_json(data_.chat_template, "data.chat_template");
   }
   prompt_ = encode_prompt(options_.sample_prompt, chat_ ? &*chat_ : nullptr, data_);
   if (start) start_ = read_starting_model(*start, *data_.tokenizer, options_.lora.given());
+}
+
+double NextTokenTask::epochs() const {
+  double least = std::numeric_limits<double>::infinity();
+  for (size_t portion = 0; portion < data_.split.train.size(); ++portion) {
+    least = std::min(least, loader_.progress(portion));
+  }
+  return least;
 }
 
 io::Json NextTokenTask::identity() const {
@@ -119,6 +161,7 @@ io::Json NextTokenTask::identity() const {
                        {"z_loss", options_.z_loss},
                        {"label_smoothing", options_.label_smoothing},
                        {"train.lora.rank", options_.lora.rank}};
+  if (stride_ > 0) identity["data.stride"] = stride_;
   for (const data::Portion& portion : data_.split.train) {
     if (data_.split.train.size() > 1) identity["weights"].push_back(portion.weight);
   }
@@ -152,7 +195,7 @@ std::map<std::string, double> NextTokenTask::evaluate(int64_t limit, nn::Context
   const int64_t batches = (all + rows - 1) / rows;
   const int64_t wanted = limit == 0 ? batches : std::clamp<int64_t>(limit / rows, 1, batches);
   double sum = 0;
-  int64_t tokens = 0;
+  int64_t tokens = 0, characters = 0;
   for (int64_t i = 0; i < wanted; ++i) {
     const int64_t first = i * batches / wanted * rows;  // spread over the text
     const data::Batch batch = validation_->eval_batch(first, std::min(rows, all - first));
@@ -160,10 +203,16 @@ std::map<std::string, double> NextTokenTask::evaluate(int64_t limit, nn::Context
     const at::Tensor hidden = model_.forward(tensor_of(batch, "tokens"), context);
     sum += model_.loss(hidden, tensor_of(batch, "targets")).nll_sum.item<double>();
     tokens += count(batch);
+    characters += target_characters(batch, *data_.tokenizer);
   }
   if (tokens == 0) return {};
   const double loss = sum / static_cast<double>(tokens);
-  return {{"loss", loss}, {"perplexity", std::exp(loss)}, {"tokens", static_cast<double>(tokens)}};
+  std::map<std::string, double> metrics = {
+      {"loss", loss}, {"perplexity", std::exp(loss)}, {"tokens", static_cast<double>(tokens)}};
+  if (characters > 0) {
+    metrics["bits_per_character"] = sum / std::numbers::ln2 / static_cast<double>(characters);
+  }
+  return metrics;
 }
 
 /// A token that ends answers, or a text where the template has no token for it.
@@ -192,12 +241,13 @@ std::string NextTokenTask::sample(uint64_t seed) {
 }
 
 void NextTokenTask::save(const std::string& folder) const {
-  model::SaveOptions options{.special_tokens = start_.special_tokens};
+  model::SaveOptions options{.special_tokens = start_.special_tokens,
+                             .tokenizer_hash = data_.tokenizer->hash()};
   const auto eos = data_.tokenizer->eos_id();
   if (eos && options.special_tokens.eos.empty()) options.special_tokens.eos = {*eos};
   const nn::MergedWeights merged(model_.parameters());
   model::save_model(folder, model_.config(), merged.weights(), options);
-  data_.tokenizer->save(std::filesystem::path(folder) / "tokenizer.json");
+  data_.tokenizer->save(std::filesystem::path(folder) / data_.tokenizer->file_name());
   save_companions(folder);
   if (options_.lora.given()) {
     nn::save_adapters(adapter_folder(folder), model_.config(), model_.trained(), options_.lora,

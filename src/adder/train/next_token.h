@@ -20,13 +20,16 @@ class NextTokenTask final : public Task {
  public:
   /// The model's vocab_size 0 becomes the tokenizer's size. train.init is loaded when it is given
   /// (with train.lora, adapters are trained); its control tokens and companion files are kept where
-  /// its tokenizer is the text's. Throws kConfig for a train.sample_prompt that cannot be encoded.
+  /// its tokenizer is the text's; with train.extend_vocab it gets rows for the words that its
+  /// tokenizer lacks. Throws kConfig for a train.sample_prompt that cannot be encoded.
   NextTokenTask(const Recipe& recipe, data::PreparedData data);
 
   nn::Parameters& parameters() override { return model_.trained(); }
   data::Batch next() override { return loader_.next(); }
   io::Json cursor() const override { return loader_.cursor(); }
   void seek(const io::Json& cursor) override { loader_.seek(cursor); }
+  /// Of the text that was read least often.
+  double epochs() const override;
   io::Json identity() const override;
   int64_t count(const data::Batch& batch) const override;
   at::Tensor loss_sum(const data::Batch& batch, nn::Context& context) override;
@@ -52,6 +55,7 @@ class NextTokenTask final : public Task {
 
   TrainOptions options_;
   std::string mode_;  // data.mode
+  int64_t stride_;    // data.stride
   data::PreparedData data_;
   nn::LanguageModel model_;
   StartingModel start_;

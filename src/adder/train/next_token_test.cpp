@@ -12,12 +12,13 @@
 #include <filesystem>
 
 #include "adder/base/error.h"
-#include "adder/data/stories.h"
+#include "adder/data/generate_offline.h"
 #include "adder/infer/model.h"
 #include "adder/infer/score.h"
 #include "adder/io/file.h"
 #include "adder/model/mamba2_spec.h"
 #include "adder/ops/view.h"
+#include "adder/train/stop_signals.h"
 #include "adder/train/trainer.h"
 
 namespace adder::train {
@@ -77,6 +78,10 @@ class NextTokenTest : public testing::Test {
 
   static std::string bytes(const TrainResult& result, const char* file) {
     return io::read_file(result.checkpoint / file, 1 << 26);
+  }
+
+  std::string beginning(size_t bytes) const {
+    return io::read_file(folder_ / "stories.txt", 1 << 20).substr(0, bytes);
   }
 
   fs::path folder_;
@@ -157,6 +162,51 @@ TEST_F(NextTokenTest, TheLossFallsAndTheReportedOneIsTrue) {
   EXPECT_NEAR(metrics.at("loss"), sum / count, 1e-5);
 }
 
+TEST_F(NextTokenTest, BitsPerCharacterAreOfTheCharactersOfTheTargets) {
+  recipe_.data.mode = "docs";
+  const auto owned = task();
+  nn::Context context;
+  const auto metrics = owned->evaluate(0, context);
+  const auto prepared = data::prepare(recipe_.data);
+  const auto ids = prepared.shards->copy(prepared.split.validation.at(0).ranges.at(0));
+  const int32_t eos = prepared.tokenizer->eos_id().value();
+  double characters = 0;  // the first of a document is no target, its end is no character
+  for (size_t i = 1; i < ids.size(); ++i) characters += ids[i - 1] != eos && ids[i] != eos;
+  EXPECT_NEAR(metrics.at("bits_per_character"),
+              metrics.at("loss") * metrics.at("tokens") / std::log(2.0) / characters, 1e-9);
+}
+
+TEST_F(NextTokenTest, EpochsAreOfTheTextReadLeast) {
+  recipe_.data.val_fraction = 0;
+  recipe_.data.text.push_back((folder_ / "short.txt").string());
+  io::write_file_atomic(folder_ / "short.txt", beginning(1200));
+  recipe_.data.weights = {1, 1};
+  recipe_.train.batch_size = 64;
+  const auto owned = task();
+  const double all = static_cast<double>(owned->cursor().at("portions")[0].at("windows"));
+  EXPECT_EQ(owned->epochs(), 0);
+  owned->next();
+  const io::Json portions = owned->cursor().at("portions");
+  EXPECT_GT(portions[1].at("epoch").get<int64_t>(), 0);  // the short one was read more than once
+  EXPECT_EQ(owned->epochs(), portions[0].at("index").get<double>() / all);
+}
+
+TEST_F(NextTokenTest, OverfittingEndsWhenTheTextIsMemorised) {
+  io::write_file_atomic(folder_ / "short.txt", beginning(400));
+  recipe_.data.text = {(folder_ / "short.txt").string()};
+  recipe_.train.overfit = true;
+  recipe_.train.steps = 3000;
+  recipe_.train.length = 20;
+  recipe_.train.batch_size = 8;
+  recipe_.settle();
+  recipe_.check();
+  const TrainResult result = run("a");
+  EXPECT_LT(result.step, 3000);
+  EXPECT_LE(result.train_loss, 0.5);
+  EXPECT_TRUE(result.evaluation.empty());  // nothing is held out
+  EXPECT_EQ(result.stopped.find("memorised: the training loss"), 0u) << result.stopped;
+}
+
 TEST_F(NextTokenTest, InferEqualsNnForEveryOptionSet) {
   const std::vector<std::vector<std::string>> option_sets = {
       {},
@@ -171,6 +221,13 @@ TEST_F(NextTokenTest, InferEqualsNnForEveryOptionSet) {
       {"layers=softmax", "softmax.head_dim=8", "softmax.n_kv_heads=2", "softmax.qkv_bias=true"},
       {"layers=mamba2,softmax", "softmax.head_dim=8", "softmax.window=20", "softmax.d_conv=4",
        "softmax.d_mlp=12", "softmax.rotary_interleaved=true", "softmax.out_bias=true"},
+      {"layers=word_ssm", "norm=none", "residual=false", "head_bias=true", "embedding_std=1",
+       "tie_embeddings=false", "word_ssm.d_state=24"},
+      {"layers=word_ssm", "word_ssm.decay=real", "word_ssm.memory=20"},
+      {"layers=word_ssm", "word_ssm.form=B", "word_ssm.d_state=6", "word_ssm.hippo=inv"},
+      {"layers=word_ssm", "word_ssm.form=C", "word_ssm.d_state=10", "word_ssm.dt_max=1"},
+      {"layers=word_ssm", "word_ssm.form=D", "word_ssm.d_state=7"},
+      {"layers=word_ssm", "word_ssm.form=E", "word_ssm.d_state=7"},
   };
   const model::ModelConfig plain = recipe_.model;
   for (size_t i = 0; i < option_sets.size(); ++i) {

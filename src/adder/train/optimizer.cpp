@@ -41,9 +41,12 @@ AdamW::AdamW(const nn::Parameters& parameters, const OptimizerOptions& options)
   exempt_.decay = 0;
   for (size_t i = 0; i < parameters.tensors().size(); ++i) {
     const at::Tensor& parameter = parameters.tensors()[i];
+    const model::TensorSpec& spec = parameters.specs()[i];
+    if (spec.frozen) continue;
+    names_.push_back(spec.name);
     mean_.push_back(at::zeros_like(parameter));
     square_.push_back(at::zeros_like(parameter));
-    Group& group = parameters.specs()[i].decay ? decayed_ : exempt_;
+    Group& group = spec.decay ? decayed_ : exempt_;
     group.parameters.push_back(parameter);
     group.mean.push_back(mean_.back());
     group.square.push_back(square_.back());
@@ -82,9 +85,9 @@ void AdamW::save(const std::filesystem::path& file) const {
     const auto* bytes = static_cast<const std::byte*>(tensor.const_data_ptr());
     tensors.push_back({name, DType::f32, tensor.sizes().vec(), {bytes, tensor.nbytes()}});
   };
-  for (size_t i = 0; i < mean_.size(); ++i) {
-    add(parameters_.specs()[i].name + ".mean", mean_[i]);
-    add(parameters_.specs()[i].name + ".square", square_[i]);
+  for (size_t i = 0; i < names_.size(); ++i) {
+    add(names_[i] + ".mean", mean_[i]);
+    add(names_[i] + ".square", square_[i]);
   }
   io::write_safetensors(file, tensors, {{"steps", std::to_string(steps_)}});
 }
@@ -99,9 +102,9 @@ void AdamW::load(const std::filesystem::path& file) {
     }
     std::memcpy(into.mutable_data_ptr(), tensor.bytes.data(), tensor.bytes.size());
   };
-  for (size_t i = 0; i < mean_.size(); ++i) {
-    read(parameters_.specs()[i].name + ".mean", mean_[i]);
-    read(parameters_.specs()[i].name + ".square", square_[i]);
+  for (size_t i = 0; i < names_.size(); ++i) {
+    read(names_[i] + ".mean", mean_[i]);
+    read(names_[i] + ".square", square_[i]);
   }
   const auto steps = stored.metadata().find("steps");
   if (steps == stored.metadata().end()) {

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
+#include <string>
 #include <vector>
 
 #include "adder/nn/parameters.h"
@@ -17,7 +18,7 @@ double gradient_norm(const std::vector<at::Tensor>& parameters);
 
 class AdamW {
  public:
-  /// `parameters` must outlive the optimiser.
+  /// `parameters` must outlive the optimiser. Frozen ones are left alone.
   AdamW(const nn::Parameters& parameters, const OptimizerOptions& options);
 
   /// One update from the gradients, scaled by `gradient_scale` (clipping), then clears them.
@@ -39,7 +40,8 @@ class AdamW {
 
   const nn::Parameters& parameters_;
   OptimizerOptions options_;
-  std::vector<at::Tensor> mean_, square_;  // in the order of the parameters
+  std::vector<std::string> names_;         // of the parameters that are not frozen
+  std::vector<at::Tensor> mean_, square_;  // in the order of the names
   Group decayed_, exempt_;                 // share the tensors above
   int64_t steps_ = 0;
 };

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "adder/data/corpora.h"
 #include "adder/model/option_check.h"
 
 namespace adder::train {
@@ -73,6 +74,9 @@ void GuardOptions::describe(OptionVisitor& v) {
   v.choice("on_spike", on_spike, kOnSpike,
            "when a loss is spike_sigma deviations above the last 128");
   v.field("spike_sigma", spike_sigma, "deviations that make a spike");
+  v.field("halve_lr_after", halve_lr_after,
+          "bad steps in a row, each such number of which halves the learning rate for good; 0: "
+          "never");
   v.field("max_skips", max_skips, "bad steps in a row before training stops");
 }
 
@@ -80,6 +84,7 @@ void GuardOptions::check() const {
   require_choice("train.on_nan", on_nan, kOnNan);
   require_choice("train.on_spike", on_spike, kOnSpike);
   require_number("train.spike_sigma", spike_sigma, 0, 1e6, true);
+  require_within("train.halve_lr_after", halve_lr_after, 0, kMaxSteps);
   require_within("train.max_skips", max_skips, 1, kMaxSteps);
 }
 
@@ -96,12 +101,19 @@ void TrainOptions::describe(OptionVisitor& v) {
   v.field("seed", seed, "of initialisation, data order and samples");
   v.field("threads", threads, "processor threads; 0: every core");
   v.field("init", init, "model directory to start from (fine-tuning)");
+  v.field("extend_vocab", extend_vocab,
+          "with init and its word tokenizer: words of the text that it lacks get new tokens; they "
+          "begin as the mean of the characters that spell them");
   v.group("lora", lora);
   v.field("z_loss", z_loss, "weight of the squared log-partition in the loss");
   v.field("label_smoothing", label_smoothing, "share of the target spread over the vocabulary");
   optimizer.describe(v);
   schedule.describe(v);
   guard.describe(v);
+  v.group("stop", stop);
+  v.field("overfit", overfit,
+          "memorise the text: nothing is held out, and training ends when the training loss is at "
+          "stop.target_loss");
   v.field("log_every", log_every, "steps between metrics");
   v.field("eval_every", eval_every, "steps between evaluations; 0: at the end only");
   v.field("eval_windows", eval_windows, "windows an evaluation on the way reads; 0: all");
@@ -126,6 +138,13 @@ void TrainOptions::check() const {
   require_choice("train.compute", compute, kCompute);
   require_within("train.threads", threads, 0, 4096);
   lora.check();
+  if (extend_vocab && init.empty()) {
+    model::fail_option("train.extend_vocab", "true", "there is no train.init to extend");
+  }
+  if (extend_vocab && lora.given()) {
+    model::fail_option("train.extend_vocab", "true",
+                       "new tokens need rows of the model itself: leave train.lora out");
+  }
   if (lora.given() && init.empty()) {
     model::fail_option("train.lora.rank", std::to_string(lora.rank),
                        "adapters need a model to start from: set train.init");
@@ -135,6 +154,11 @@ void TrainOptions::check() const {
   optimizer.check();
   schedule.check();
   guard.check();
+  stop.check();
+  if (stop.metric == "val" && eval_every == 0) {
+    model::fail_option("train.stop.metric", stop.metric,
+                       "no evaluation comes before the end: set train.eval_every");
+  }
   require_within("train.log_every", log_every, 0, kMaxSteps);
   require_within("train.eval_every", eval_every, 0, kMaxSteps);
   require_within("train.eval_windows", eval_windows, 0, kMaxSteps);
@@ -150,8 +174,27 @@ void Recipe::describe(OptionVisitor& v) {
   v.group("train", train);
 }
 
+void Recipe::settle() {
+  if (!train.overfit) return;
+  data.val_fraction = 0;
+  if (train.stop.metric == "none") train.stop.metric = "train";
+  if (train.stop.target_loss == 0) train.stop.target_loss = kMemorisedLoss;
+}
+
 void Recipe::check() const {
   train.check();
+  if (train.overfit && (!data.val_text.empty() || data.val_documents > 0)) {
+    model::fail_option("train.overfit", "true",
+                       "nothing is held out then: leave data.val_text and data.val_documents out");
+  }
+  const bool held_out = data.val_fraction > 0 || data.val_documents > 0 || !data.val_text.empty();
+  if (train.stop.metric == "val" && !train.overfit && !held_out && !data::shard_folder(data)) {
+    model::fail_option("train.stop.metric", "val", "nothing is held out: set data.val_fraction");
+  }
+  if (train.overfit && train.stop.metric != "train") {
+    model::fail_option("train.stop.metric", train.stop.metric,
+                       "train.overfit looks at the training loss: leave it out");
+  }
   if (!train.init.empty()) return;
   model::ModelConfig config = model;
   if (config.vocab_size == 0) config.vocab_size = 1;  // not known yet

@@ -9,6 +9,7 @@
 #include "adder/data/prepare.h"
 #include "adder/model/config.h"
 #include "adder/model/lora.h"
+#include "adder/train/early_stop.h"
 
 namespace adder::train {
 
@@ -38,6 +39,7 @@ struct GuardOptions {
   std::string on_nan = "skip";      // stop | skip | rollback
   std::string on_spike = "ignore";  // ignore | stop | skip | rollback
   double spike_sigma = 6;           // deviations above the mean of the last 128 losses
+  int64_t halve_lr_after = 3;       // bad steps in a row that halve the learning rate; 0: never
   int64_t max_skips = 10;           // bad steps in a row before training stops
   void describe(OptionVisitor& v);
   void check() const;
@@ -52,13 +54,16 @@ struct TrainOptions {
       "f32";  // f32 | bf16: type of activations and matrix products; weights stay fp32
   bool checkpoint_activations = false;
   int64_t seed = 1;
-  int64_t threads = 0;      // 0: every core
-  std::string init;         // model directory to start from (fine-tuning); empty: fresh weights
-  model::LoraOptions lora;  // of `init`: adapters are trained in its place
+  int64_t threads = 0;        // 0: every core
+  std::string init;           // model directory to start from (fine-tuning); empty: fresh weights
+  bool extend_vocab = false;  // of `init`: the text's new words get tokens, rows of their own
+  model::LoraOptions lora;    // of `init`: adapters are trained in its place
   double z_loss = 0, label_smoothing = 0;
   OptimizerOptions optimizer;
   ScheduleOptions schedule;
   GuardOptions guard;
+  StopOptions stop;
+  bool overfit = false;  // memorise the text: nothing is held out, the training loss ends it
   int64_t log_every = 10;
   int64_t eval_every = 0;  // steps; 0: at the end only
   int64_t eval_windows =
@@ -77,6 +82,9 @@ struct Recipe {
   model::ModelConfig model;
   TrainOptions train;
   void describe(OptionVisitor& v);  // groups "data", "model", "train"
+  /// Puts what train.overfit means into the options that were left open: nothing held out,
+  /// stop.metric train, stop.target_loss kMemorisedLoss. Before check().
+  void settle();
   /// Throws kConfig for training and model options that do not fit. A vocabulary of 0, and a model
   /// that train.init replaces, are left to the caller.
   void check() const;

@@ -56,7 +56,7 @@ PlanShape shape_of(const TrainOptions& options) {
 
 /// nn/language_model.cpp and ops/linear_cross_entropy.cpp around the mixers: bytes.
 struct StackMemory {
-  double block_inputs;  // kept with and without recomputation: hidden and residual of each block
+  double block_inputs;  // kept with and without recomputation: what each block reads, residual too
   double normed;        // each mixer's input, kept without recomputation
   double head_kept;     // the head's input, the targets and the head in the compute type
   double head_working;  // tiles of logits and the head's gradient while it is summed
@@ -65,18 +65,20 @@ struct StackMemory {
 
 StackMemory stack_memory(const model::ModelConfig& config, const PlanShape& shape) {
   const auto d = static_cast<double>(config.d_model), e = static_cast<double>(shape.element);
+  const auto readout = static_cast<double>(config.d_readout());
   const auto vocab = static_cast<double>(config.vocab_size);
   const auto layers = static_cast<double>(config.n_layer);
-  const double tokens = shape.tokens(), residual = config.residual_in_fp32 ? 4 : e;
+  const double tokens = shape.tokens();
+  const double residual = !config.residual ? 0 : config.residual_in_fp32 ? 4 : e;
   const double tile = std::min(
       tokens, static_cast<double>(std::clamp<int64_t>((2 << 20) / config.vocab_size, 16, 4096)));
   StackMemory memory{};
   memory.block_inputs = tokens * d * ((layers + 1) * e + layers * residual);
-  memory.normed = tokens * d * e * layers;
-  memory.head_kept = tokens * (d * e + 8) + (shape.element == 4 ? 0 : vocab * d * e);
+  memory.normed = config.normed() ? tokens * d * e * layers : 0;
+  memory.head_kept = tokens * (readout * e + 8) + (shape.element == 4 ? 0 : vocab * readout * e);
   // The tile in fp32, once more in the compute type, and the product that is added to the gradient.
   memory.head_working =
-      tile * vocab * (4 + (shape.element == 4 ? 0 : e)) + vocab * d * (4 + e) + tokens * d * e;
+      tile * vocab * (4 + (shape.element == 4 ? 0 : e)) + (vocab * (4 + e) + tokens * e) * readout;
   memory.gradients = tokens * d * (e + residual);
   return memory;
 }
@@ -106,12 +108,22 @@ Adapters adapters_of(const model::ModelConfig& config, const TrainOptions& optio
 
 /// Of the head and every linear: each takes two operations a token in a product.
 double matrix_elements(const model::ModelConfig& config) {
-  double elements = static_cast<double>(config.d_model) * static_cast<double>(config.vocab_size);
+  double elements =
+      static_cast<double>(config.d_readout()) * static_cast<double>(config.vocab_size);
   const auto linears = model::linear_names(config);
   const std::set<std::string> names(linears.begin(), linears.end());
   for (const model::TensorSpec& spec : model::tensor_specs(config)) {
     if (!names.contains(spec.name.substr(0, spec.name.rfind('.')))) continue;
     if (spec.shape.size() == 2) elements += static_cast<double>(model::element_count(spec.shape));
+  }
+  return elements;
+}
+
+/// Elements of what training never changes.
+double frozen_elements(const model::ModelConfig& config) {
+  double elements = 0;
+  for (const model::TensorSpec& spec : model::tensor_specs(config)) {
+    if (spec.frozen) elements += static_cast<double>(model::element_count(spec.shape));
   }
   return elements;
 }
@@ -140,7 +152,8 @@ Parts memory_parts(const model::ModelConfig& config, const TrainOptions& options
   const double kept = stack.block_inputs + stack.head_kept +
                       (again ? largest.kept + one_normed : all.kept + stack.normed);
 
-  const double trained = options.lora.given() ? 4 * adapters.parameters : weights;
+  const double trained =
+      options.lora.given() ? 4 * adapters.parameters : weights - 4 * frozen_elements(config);
 
   Parts parts;
   parts.add("weights", weights, "fp32");
@@ -175,12 +188,15 @@ Plan make_plan(const model::ModelConfig& config, const TrainOptions& options) {
     parameters.add(group_of(spec.name), static_cast<double>(model::element_count(spec.shape)));
   }
   plan.parameters = parameters.take();
-  plan.parameter_count = plan.trained_count = model::parameter_count(config);
+  plan.parameter_count = model::parameter_count(config);
+  plan.trained_count = plan.parameter_count - static_cast<int64_t>(frozen_elements(config));
+  if (plan.trained_count != plan.parameter_count) plan.trained_note = "the others are constants";
   plan.forward_flops = model::forward_flops(config, options.length);
   plan.training_flops = plan.forward_flops * (options.checkpoint_activations ? 4 : 3);
   if (options.lora.given()) {
     const double adapters = adapters_of(config, options, shape_of(options)).parameters;
     plan.trained_count = static_cast<int64_t>(adapters);
+    plan.trained_note = "adapters, beside these";
     // No products for the gradients of the model's own matrices.
     plan.training_flops += 3 * 2 * adapters - 2 * matrix_elements(config);
   }
@@ -239,8 +255,8 @@ std::string plan_text(const Plan& plan) {
                        100 * part.amount / static_cast<double>(plan.parameter_count));
   }
   if (plan.trained_count != plan.parameter_count) {
-    out += fmt::format("  {:<20} {:>10}  beside these: all that is trained\n", "adapters",
-                       format_short(double(plan.trained_count)));
+    out += fmt::format("  {:<20} {:>10}  {}\n", "trained", format_short(double(plan.trained_count)),
+                       plan.trained_note);
   }
   out +=
       fmt::format("arithmetic of a token\n  {:<20} {:>10}FLOP\n  {:<20} {:>10}FLOP\n", "forward",

@@ -20,7 +20,8 @@ struct PlanPart {
 struct Plan {
   std::vector<PlanPart> parameters;  // embedding, mixers, norms, head; exact
   int64_t parameter_count = 0;
-  int64_t trained_count = 0;  // the same, or those of the adapters
+  int64_t trained_count = 0;  // the same, less where some are constant, or those of the adapters
+  std::string trained_note;   // why it is not the same
   double forward_flops = 0;   // for one token
   double training_flops = 0;  // for one token: three forward passes, four with recomputation; with
                               // adapters less

@@ -11,6 +11,7 @@
 #include "adder/model/mamba2_spec.h"
 #include "adder/model/softmax_spec.h"
 #include "adder/model/softmax_window.h"
+#include "adder/train/plan_word_ssm.h"
 
 namespace adder::train {
 namespace {
@@ -155,6 +156,7 @@ const std::map<std::string_view, Estimate> kEstimates = {
     {"mamba1", &mamba1},
     {"mamba2", &mamba2},
     {"softmax", &softmax},
+    {"word_ssm", &word_ssm_memory},
 };
 
 }  // namespace

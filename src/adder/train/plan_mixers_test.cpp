@@ -73,6 +73,37 @@ TEST(PlanMixers, SoftmaxWindowByHand) {
   EXPECT_DOUBLE_EQ(memory.kept, plain + blocks + 4 * 64 * 95);
 }
 
+// 20 states: q, k and v. All of the state is one block: its reads and their gradient, the product
+// for the weight; the gradients of the output, of q, k and v, and of v once more in fp32; 6 strips
+// of 16 places.
+TEST(PlanMixers, WordSsmAByHand) {
+  const BlockMemory memory = block({{"layers", "word_ssm"}, {"word_ssm.d_state", "20"}});
+  EXPECT_EQ(memory.kept, kTokens * 4 * (20 + 20 + 96));
+  EXPECT_EQ(memory.scan, 4 * 6 * 20 * (2 * kTokens + 2));
+  EXPECT_EQ(memory.working,
+            4 * (2 * kTokens * 20 * 96 + 20 * 96 * 96 + kTokens * (96 + 20 + 20 + 96 + 96)) +
+                memory.scan);
+  const BlockMemory half = block({{"layers", "word_ssm"}, {"word_ssm.d_state", "20"}}, 2);
+  EXPECT_EQ(half.kept, memory.kept / 2);
+  EXPECT_EQ(half.weights, 2 * 96 * (20 + 20 + 96));  // the read-out's goes block by block
+}
+
+// The memory of form A's backward does not grow with the states once a block of them is full: of
+// 1,000,000 tokens a column of 96 places is 384 MB, one at a time.
+TEST(PlanMixers, WordSsmATakesColumnsInBlocks) {
+  const auto scan = [](const char* d_state) {
+    model::ModelConfig config;
+    config.vocab_size = 16;
+    config.d_model = 96;
+    config.n_layer = 1;
+    set_from_text(find_option(flatten(config), "layers"), "word_ssm");
+    set_from_text(find_option(flatten(config), "word_ssm.d_state"), d_state);
+    return block_memory(config, 0, {.batch = 10, .length = 100000}).scan;
+  };
+  EXPECT_EQ(scan("20"), 4 * 6 * (2e6 + 10));
+  EXPECT_EQ(scan("400"), scan("20"));
+}
+
 // Beside the mixer: the norm's input, output and sum; both halves, silu of one and the product, or
 // before and after gelu.
 TEST(PlanMixers, MlpByHand) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <set>
 
 #include "adder/base/error.h"
@@ -48,16 +49,18 @@ std::string fact(const std::string& value, const std::string& what) {
   return "<div><b>" + escape_html(value) + "</b><span>" + escape_html(what) + "</span></div>";
 }
 
-/// The mean loss of the last steps: what one noisy step says is not shown as the result.
+/// The mean loss of the last steps, at most a tenth of them: what one noisy step of many says is
+/// not shown as the result.
 double last_loss(const std::vector<StepMetrics>& steps) {
+  const size_t wanted = std::clamp<size_t>(steps.size() / 10, 1, 10);
   double sum = 0;
-  int count = 0;
-  for (auto step = steps.rbegin(); step != steps.rend() && count < 10; ++step) {
+  size_t count = 0;
+  for (auto step = steps.rbegin(); step != steps.rend() && count < wanted; ++step) {
     if (!std::isfinite(step->loss) || step->skipped) continue;
     sum += step->loss;
     ++count;
   }
-  return count > 0 ? sum / count : NAN;
+  return count > 0 ? sum / static_cast<double>(count) : NAN;
 }
 
 std::string evaluation_facts(const std::vector<EvalMetrics>& evaluations) {
@@ -83,6 +86,15 @@ std::string evaluation_facts(const std::vector<EvalMetrics>& evaluations) {
   return out;
 }
 
+/// Why training ended before its last step; "" where it did not, or went on since.
+std::string end_of_run(const Run& run) {
+  if (run.metrics.stops.empty() || run.metrics.steps.empty()) return "";
+  const StopMetrics& stop = run.metrics.stops.back();
+  if (stop.step < run.metrics.steps.back().step) return "";
+  return "<p>Training ended early, at step " + std::to_string(stop.step) + ": " +
+         escape_html(stop.reason) + ".</p>\n";
+}
+
 std::string header(const Run& run) {
   std::string sub;
   const auto add = [&](const std::string& text) { sub += (sub.empty() ? "" : " · ") + text; };
@@ -98,6 +110,9 @@ std::string header(const Run& run) {
   const auto& steps = run.metrics.steps;
   if (!steps.empty()) {
     out += fact(format_number(last_loss(steps)), "training loss, last steps");
+    if (run.metrics.evaluations.empty()) {  // nothing is held out
+      out += fact(format_number(std::exp(last_loss(steps))), "training perplexity, last steps");
+    }
   }
   out += evaluation_facts(run.metrics.evaluations);
   if (!steps.empty()) {
@@ -112,7 +127,7 @@ std::string header(const Run& run) {
     for (const StepMetrics& s : steps) peak = std::fmax(peak, s.rss_mb);
     if (peak > 0) out += fact(format_bytes(peak * 1e6), "memory, highest seen");
   }
-  out += "</div>\n";
+  out += "</div>\n" + end_of_run(run);
   for (const std::string& problem : run.problems) {
     out += "<p class=\"warn\">" + escape_html(problem) + "</p>\n";
   }
@@ -141,6 +156,18 @@ void add_smoothed(Chart& chart, const std::string& name, int colour, std::vector
                           .points = std::move(raw)});
 }
 
+/// The loss that training was to end at, as a line across; nothing where there was none.
+std::optional<Series> target_line(const Run& run) {
+  const io::Json target = find(run.json, {"config", "train", "stop", "target_loss"});
+  if (!target.is_number() || target.get<double>() <= 0 || run.metrics.steps.empty()) return {};
+  const double loss = target.get<double>();
+  const bool memorise = find(run.json, {"config", "train", "overfit"}) == io::Json(true);
+  return Series{.name = (memorise ? "memorised: " : "target: ") + format_number(loss),
+                .colour = 3,
+                .points = {{double(run.metrics.steps.front().step), loss},
+                           {double(run.metrics.steps.back().step), loss}}};
+}
+
 Chart loss_chart(const Run& run) {
   Chart chart{.title = "Loss", .unit = "nats per token", .wide = true};
   add_smoothed(chart, "training", 1, curve(run, &StepMetrics::loss));
@@ -151,6 +178,7 @@ Chart loss_chart(const Run& run) {
   }
   held_out.marked = held_out.points.size() <= 60;
   if (!held_out.points.empty()) chart.series.push_back(std::move(held_out));
+  if (auto target = target_line(run)) chart.series.push_back(std::move(*target));
   return chart;
 }
 

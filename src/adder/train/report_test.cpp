@@ -59,6 +59,21 @@ TEST_F(ReportTest, ShowsWhatTheRunHolds) {
   EXPECT_EQ(io::read_file(path, 1 << 20), report_page(folder_));
 }
 
+TEST_F(ReportTest, SaysWhyTrainingEndedAndDrawsItsTarget) {
+  put("run.json", R"({"config":{"train":{"overfit":true,"stop":{"target_loss":0.5}}}})");
+  {
+    MetricsWriter writer(folder_, 0);
+    for (int step = 1; step <= 3; ++step) writer.step({.step = step, .loss = 1.0 / step});
+    writer.stop({.step = 3, .cause = "target_loss", .reason = "memorised: it is <low>"});
+  }
+  EXPECT_TRUE(shows("Training ended early, at step 3: memorised: it is &lt;low&gt;."));
+  EXPECT_TRUE(shows("memorised: 0.5</span>"));                           // the legend
+  EXPECT_TRUE(shows("[&quot;memorised: 0.5&quot;,3,[1,3],[0.5,0.5]]"));  // the line across
+  EXPECT_TRUE(shows("training perplexity"));
+  MetricsWriter(folder_, 3).step({.step = 4, .loss = 0.2});  // it went on
+  EXPECT_FALSE(shows("ended early"));
+}
+
 TEST_F(ReportTest, LoadsNothingFromAnywhere) {
   put("run.json", "{}");
   const std::string page = report_page(folder_);

@@ -2,6 +2,7 @@
 
 #include "adder/io/file.h"
 #include "adder/io/hash.h"
+#include "adder/text/word_tokenizer.h"
 
 namespace adder::train {
 
@@ -9,7 +10,8 @@ namespace {
 
 constexpr int64_t kLargest = int64_t{16} << 20;
 
-/// tokenizer.json is not among them: the task writes the tokenizer that it trained with.
+/// tokenizer.json and word_tokenizer.json are not among them: the task writes the tokenizer that it
+/// trained with.
 constexpr const char* kCompanions[] = {"tokenizer_config.json", "special_tokens_map.json",
                                        "tokenizer.model",       "tokenizer.model.v3",
                                        "chat_template.json",    "chat_template.jinja"};
@@ -25,6 +27,14 @@ std::string hash_of(const model::Weights& weights) {
   return hash.hex();
 }
 
+/// Whether every token of `old` is the same one in `tokenizer`.
+bool goes_on(const text::Tokenizer& old, const text::Tokenizer& tokenizer) {
+  if (old.hash() == tokenizer.hash()) return true;
+  const auto* old_words = dynamic_cast<const text::WordTokenizer*>(&old);
+  const auto* words = dynamic_cast<const text::WordTokenizer*>(&tokenizer);
+  return old_words != nullptr && words != nullptr && words->extends(*old_words);
+}
+
 }  // namespace
 
 StartingModel read_starting_model(const model::ModelDirectory& directory,
@@ -33,7 +43,7 @@ StartingModel read_starting_model(const model::ModelDirectory& directory,
   start.folder = directory.folder().string();
   if (hashed) start.hash = hash_of(directory.weights());
   if (!text::tokenizer_file(directory.folder())) return start;
-  if (text::load_tokenizer(directory.folder())->hash() != tokenizer.hash()) return start;
+  if (!goes_on(*text::load_tokenizer(directory.folder()), tokenizer)) return start;
   start.special_tokens = directory.special_tokens();
   for (const char* name : kCompanions) {
     const std::filesystem::path file = directory.folder() / name;

@@ -21,7 +21,8 @@ struct StartingModel {
 };
 
 /// What training takes from `directory` when its text is made of the tokens of `tokenizer`: control
-/// tokens and companions only where that is the directory's own. `hashed`: with the hash.
+/// tokens and companions only where that is the directory's own, or an extension of it. `hashed`:
+/// with the hash.
 StartingModel read_starting_model(const model::ModelDirectory& directory,
                                   const text::Tokenizer& tokenizer, bool hashed);
 

@@ -25,6 +25,8 @@ class Task {
   virtual data::Batch next() = 0;
   virtual io::Json cursor() const = 0;
   virtual void seek(const io::Json& cursor) = 0;
+  /// How often all that is trained on was read, as a fraction; 0 where a task cannot say.
+  virtual double epochs() const { return 0; }
 
   /// What a resumed run must share with the one it continues: model, data, order. A flat object.
   virtual io::Json identity() const = 0;

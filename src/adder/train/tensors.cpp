@@ -2,6 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "adder/base/error.h"
 
 namespace adder::train {
@@ -32,6 +35,15 @@ at::Tensor tensor_of(const data::Batch& batch, const std::string& name) {
   const data::Array& array = found->second;
   return at::from_blob(const_cast<std::byte*>(array.bytes.data()), array.shape,
                        scalar_type(array.dtype));
+}
+
+bool all_finite(const std::vector<at::Tensor>& tensors) {
+  return std::ranges::all_of(tensors, [](const at::Tensor& tensor) {
+    if (tensor.numel() == 0) return true;
+    // Both are NaN where any element is; no copy of the tensor is made.
+    const auto [lowest, highest] = at::aminmax(tensor.detach());
+    return std::isfinite(lowest.item<double>()) && std::isfinite(highest.item<double>());
+  });
 }
 
 }  // namespace adder::train

@@ -23,6 +23,7 @@ struct StepReport {
   double grad_norm = 0;    // before clipping
   double items_per_s = 0;  // since the report before
   bool skipped = false;    // the guard left the step out
+  double lr_factor = 1;    // what the guard made of the schedule's rate; in `lr` already
 };
 
 /// What a program hears of training; all optional.
@@ -37,7 +38,9 @@ struct TrainListener {
 struct TrainResult {
   int64_t step = 0;
   bool interrupted = false;  // SIGINT or SIGTERM: saved and left
-  double train_loss = 0;     // mean of the last steps
+  std::string stopped;       // why [train.stop] ended it; empty: it did not
+  int64_t left_out = 0;      // steps that the guard left out
+  double train_loss = 0;     // mean of the last look_every() steps
   std::map<std::string, double> evaluation;
   std::filesystem::path checkpoint;  // the last one written
 };
@@ -48,11 +51,5 @@ struct TrainResult {
 /// recipe, for run.json.
 TrainResult train(Task& task, const TrainOptions& options, const std::filesystem::path& run_folder,
                   bool resume, const io::Json& description, const TrainListener& listener);
-
-/// Makes SIGINT and SIGTERM ask a running train() to save and leave; a second signal ends the
-/// process.
-void install_stop_signals();
-/// Forgets a request to stop, so that the same process may train again.
-void reset_stop_request();
 
 }  // namespace adder::train

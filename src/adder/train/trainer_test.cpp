@@ -2,123 +2,21 @@
 // what is kept.
 #include "adder/train/trainer.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
-#include <cstring>
-#include <limits>
-#include <numeric>
-#include <set>
 
-#include "adder/base/error.h"
-#include "adder/base/rng.h"
 #include "adder/io/file.h"
-#include "adder/io/safetensors.h"
 #include "adder/train/checkpoint_pointer.h"
 #include "adder/train/metrics.h"
-#include "adder/train/tensors.h"
+#include "adder/train/stop_signals.h"
+#include "adder/train/test_line_task.h"
 
 namespace adder::train {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// Least squares on noisy pairs; the batch of a chosen number is poisoned.
-class LineTask final : public Task {
- public:
-  LineTask() : parameters_({{"w", {8}, {model::Init::Kind::kNormal, 1.0}, true, false}}, 3) {}
-
-  nn::Parameters& parameters() override { return parameters_; }
-  data::Batch next() override {
-    data::Array x = data::Array::zeros(DType::f32, {4, 8});
-    data::Array y = data::Array::zeros(DType::f32, {4});
-    Rng rng(11, static_cast<uint64_t>(index_));
-    for (float& value : x.as<float>()) value = static_cast<float>(rng.normal());
-    for (size_t row = 0; row < 4; ++row) {
-      const auto values = x.as<float>().subspan(8 * row, 8);
-      y.as<float>()[row] =
-          std::accumulate(values.begin(), values.end(), static_cast<float>(0.1 * rng.normal()));
-    }
-    if (poison.contains(index_)) y.as<float>()[2] = poison_value;
-    ++index_;
-    data::Batch batch;
-    batch.emplace("x", std::move(x));
-    batch.emplace("y", std::move(y));
-    return batch;
-  }
-  io::Json cursor() const override { return index_; }
-  void seek(const io::Json& cursor) override { index_ = cursor.get<int64_t>(); }
-  int64_t count(const data::Batch&) const override { return 4; }
-  at::Tensor loss_sum(const data::Batch& batch, nn::Context&) override {
-    const at::Tensor x = tensor_of(batch, "x"), y = tensor_of(batch, "y");
-    return (at::matmul(x, parameters_.at("w")) - y).square().sum();
-  }
-  std::map<std::string, double> evaluate(int64_t, nn::Context&) override {
-    if (!held_out.empty()) return {{"loss", held_out.at(evaluations_++)}};
-    return {{"loss", (parameters_.at("w").detach() - 1).square().sum().item<double>()}};
-  }
-  std::string sample(uint64_t) override {
-    if (bad_sample) throw Error(ErrorKind::kNumeric, {.what = "the logits are not numbers"});
-    return "";
-  }
-  void save(const std::string& folder) const override {
-    const at::Tensor& w = parameters_.at("w");
-    io::write_safetensors(
-        fs::path(folder) / "model.safetensors",
-        {{"w", DType::f32, {8}, {static_cast<const std::byte*>(w.const_data_ptr()), 32}}});
-  }
-  void load(const std::string& folder) override {
-    const auto file = io::SafetensorsFile::open(fs::path(folder) / "model.safetensors");
-    const at::Tensor data = parameters_.at("w").data();
-    std::memcpy(data.mutable_data_ptr(), file.tensor("w").bytes.data(), 32);
-  }
-  io::Json identity() const override { return identity_of; }
-
-  io::Json identity_of = {{"kind", "line"}};
-  std::vector<double> held_out = {};  // losses to pretend, one an evaluation
-  bool bad_sample = false;
-  std::set<int64_t> poison;
-  float poison_value = std::numeric_limits<float>::quiet_NaN();
-
- private:
-  nn::Parameters parameters_;
-  int64_t index_ = 0;
-  size_t evaluations_ = 0;
-};
-
-class TrainerTest : public testing::Test {
- protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("adder-trainer-" + std::to_string(getpid()));
-    fs::remove_all(folder_);
-    options_.steps = 60;
-    options_.optimizer.lr = 0.05;
-    options_.schedule.warmup_steps = 5;
-    options_.log_every = 1;
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  TrainResult run(LineTask& task, const std::string& name, bool resume = false) {
-    TrainListener listener;
-    listener.on_note = [this](const std::string& note) { notes_ += note + "\n"; };
-    listener.on_step = [this](const StepReport& report) {
-      if (on_step_) on_step_(report);
-    };
-    return train(task, options_, folder_ / name, resume, description_, listener);
-  }
-
-  std::string weights(const TrainResult& result) const {
-    return io::read_file(result.checkpoint / "model.safetensors", 1 << 20);
-  }
-
-  fs::path folder_;
-  TrainOptions options_;
-  io::Json description_ = {{"config", "test"}};
-  std::string notes_;
-  std::function<void(const StepReport&)> on_step_;
-};
 
 TEST_F(TrainerTest, LearnsAndRecords) {
   LineTask task;

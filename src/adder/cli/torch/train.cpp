@@ -1,6 +1,7 @@
 // adder train RECIPE: trains, fine-tunes, resumes.
 #include <fmt/format.h>
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <memory>
 
@@ -15,6 +16,7 @@
 #include "adder/train/metrics.h"
 #include "adder/train/next_token.h"
 #include "adder/train/report.h"
+#include "adder/train/stop_signals.h"
 #include "adder/train/trainer.h"
 
 namespace adder::cli {
@@ -22,11 +24,25 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// "  loss 1.6543  bits per character 2.1870  perplexity 5.2294"
 std::string metrics_line(const std::map<std::string, double>& metrics) {
   std::string line;
   for (const auto& [name, value] : metrics) {
-    if (name != "tokens") line += fmt::format("  {} {:.4f}", name, value);
+    std::string words = name;
+    std::ranges::replace(words, '_', ' ');
+    const std::string field = fmt::format("  {} {:.4f}", words, value);
+    if (name == "loss") line = field + line;
+    if (name != "loss" && name != "tokens") line += field;
   }
+  return line;
+}
+
+/// `rate`: tokens a second, 0 where none was measured yet.
+std::string progress_line(const train::StepReport& report, double rate) {
+  std::string line =
+      fmt::format("loss {:.4f}  perplexity {:.4g}", report.loss, std::exp(report.loss));
+  if (rate > 0) line += fmt::format("  {} tokens/s", short_number(rate));
+  if (report.lr_factor != 1) line += fmt::format("  lr x {:g}", report.lr_factor);
   return line;
 }
 
@@ -35,8 +51,7 @@ train::TrainListener listener_for(Bar& bar) {
   train::TrainListener listener;
   listener.on_step = [&bar, rate = 0.0](const train::StepReport& report) mutable {
     if (report.items_per_s > 0) rate = report.items_per_s;
-    bar.update(report.step,
-               fmt::format("loss {:.4f}  {} tokens/s", report.loss, short_number(rate)));
+    bar.update(report.step, progress_line(report, rate));
   };
   listener.on_evaluation = [](int64_t step, const std::map<std::string, double>& metrics) {
     say(fmt::format("step {}  held out{}", step, metrics_line(metrics)));
@@ -52,6 +67,8 @@ io::Json result_json(const train::TrainResult& result, const fs::path& run) {
   return {{"run", run.string()},
           {"step", result.step},
           {"interrupted", result.interrupted},
+          {"stopped", result.stopped},
+          {"left_out", result.left_out},
           {"train_loss", result.train_loss},
           {"evaluation", result.evaluation},
           {"checkpoint", result.checkpoint.string()},
@@ -77,6 +94,7 @@ void say_summary(const train::TrainResult& result, const fs::path& run, Words wo
   }
   say(fmt::format("\ndone: {} steps, loss {:.4f}{}", result.step, result.train_loss,
                   result.evaluation.empty() ? "" : "; held out" + metrics_line(result.evaluation)));
+  if (result.left_out > 0) say(fmt::format("  {} bad steps were left out", result.left_out));
   say("  model   " + result.checkpoint.string());
   say(fmt::format("  memory  {} MB at the peak", train::peak_resident_bytes() / 1000000));
   if (!report.empty()) say("  report  " + report.string());
@@ -123,6 +141,7 @@ int run_train(Words words) {
   loaded.add_flags(args);
   if (!args.parse(words)) return 0;
   loaded.read(file, args);
+  loaded.settle();
   if (print_config) {
     if (json) print_json(loaded.to_json());
     if (!json) print(loaded.print_config());

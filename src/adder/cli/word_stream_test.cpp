@@ -1,0 +1,46 @@
+#include "adder/cli/word_stream.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace adder::cli {
+namespace {
+
+std::string shown(int columns, const std::vector<std::string>& pieces) {
+  WordStream stream(columns);
+  std::string out;
+  for (const auto& piece : pieces) out += stream.feed(piece);
+  return out + stream.flush();
+}
+
+TEST(WordStream, WordsThatDoNotFitGoToTheNextLine) {
+  EXPECT_EQ(shown(10, {"one two three four"}), "one two\nthree four");
+  EXPECT_EQ(shown(10, {"o", "ne tw", "o thr", "ee", " four"}), "one two\nthree four");
+  EXPECT_EQ(shown(10, {"one\n two  \nthree"}), "one\n two\nthree");
+  EXPECT_EQ(shown(0, {"one two three four"}), "one two three four");
+  EXPECT_EQ(shown(5, {"abcdefgh ij"}), "abcde\nfgh\nij");  // a word longer than a line is cut
+  EXPECT_EQ(shown(80, {"ends with spaces  "}), "ends with spaces  ");
+}
+
+TEST(WordStream, AWordWaitsUntilItIsWhole) {
+  WordStream stream(80);
+  EXPECT_EQ(stream.feed("Hel"), "");
+  EXPECT_EQ(stream.feed("lo wor"), "Hello");
+  EXPECT_EQ(stream.feed("ld\n"), " world\n");
+  EXPECT_EQ(stream.flush(), "");
+}
+
+TEST(WordStream, WideCharactersTakeTwoColumns) {
+  EXPECT_EQ(shown(6, {"\u6F22\u5B57 \u6F22\u5B57"}), "\u6F22\u5B57\n\u6F22\u5B57");  // 4 + 1 + 4
+  EXPECT_EQ(shown(6, {"e\u0301e\u0301 e\u0301e\u0301"}), "e\u0301e\u0301 e\u0301e\u0301");
+}
+
+TEST(WordStream, NothingSteersTheTerminal) {
+  EXPECT_EQ(shown(80, {"a\x1b[2Jb\rc\x07"}), "a\\x1b[2Jb\\x0dc\\x07");
+  EXPECT_EQ(shown(80, {"\u202Ex"}), "\\xe2\\x80\\xaex");
+}
+
+}  // namespace
+}  // namespace adder::cli
