@@ -30,6 +30,8 @@ function(adder_room name)
   target_link_libraries(room_${name} PUBLIC adder_flags ${ROOM_DEPENDS})
   if(ROOM_UNITY OR ROOM_UNITY_SOURCES)
     set_target_properties(room_${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    # It means types without linkage in headers; in a unity build every source looks like one.
+    target_compile_options(room_${name} PRIVATE -Wno-subobject-linkage)
   endif()
   if(tests AND ADDER_TESTS)
     add_executable(adder_${name}_test EXCLUDE_FROM_ALL ${tests})

@@ -112,6 +112,7 @@ void show_help(Conversation& conversation) {
   help.heading("this program");
   help.row("/help", "this text");
   help.row("/quit", "end; Ctrl-D does too");
+  help.row("//TEXT", "a line of text that begins with one /");
   help.heading("keys");
   help.row("Up, Down, Ctrl-R", "earlier lines; Ctrl-R searches in them");
   help.row("Tab, Alt-Enter", "complete a command; begin a new line");

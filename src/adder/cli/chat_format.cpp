@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "adder/base/error.h"
+#include "adder/base/printable.h"
 #include "adder/cli/output.h"
 
 namespace adder::cli {
@@ -16,12 +17,13 @@ ChatFormat::ChatFormat(std::optional<text::ChatTemplate> chat, std::string syste
 }
 
 std::vector<int32_t> ChatFormat::turn(const text::Tokenizer& tokenizer, std::string_view line,
-                                      std::span<const int32_t> before, bool ended) const {
+                                      std::span<const int32_t> before, Ended ended) const {
   if (!chat_) {
     const std::string text = std::string(line) + plain_.after;
     if (before.empty()) return text::encode_beginning(tokenizer, text);
-    if (ended) return tokenizer.encode(text);
-    return tokenizer.encode(plain_.between + text, {.before = text::Before::kText});
+    if (ended == Ended::kByToken) return tokenizer.encode(text);
+    const std::string between = ended == Ended::kNo ? plain_.between : "";
+    return tokenizer.encode(between + text, {.before = text::Before::kText});
   }
   if (before.empty()) {
     std::vector<text::ChatMessage> messages;
@@ -57,7 +59,7 @@ AnswerEnds ChatFormat::ends(const text::Tokenizer& tokenizer, std::vector<int32_
   AnswerEnds ends{std::move(tokens), {}};
   if (!chat_ || chat_->answer_end().empty()) return ends;
   const int32_t first = after_answer(tokenizer, "x").front();
-  if (tokenizer.token_bytes(first).empty()) {
+  if (tokenizer.is_control(first)) {
     ends.tokens.push_back(first);
   } else {
     ends.texts.push_back(chat_->answer_end());
@@ -73,7 +75,7 @@ std::optional<text::ChatTemplate> find_chat_template(const std::string& name,
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::kUnsupported) {
       say("warning: the model's chat template cannot be used; lines are read as they are (" +
-          error.text().why + ")");
+          printable(error.text().why, 500) + ")");
     } else if (error.kind() != ErrorKind::kNotFound) {
       throw;
     }

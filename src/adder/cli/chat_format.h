@@ -17,6 +17,9 @@ struct AnswerEnds {
   std::vector<std::string> texts;
 };
 
+/// How the last answer ended: not by itself, with a text that ends answers, or with such a token.
+enum class Ended { kNo, kByText, kByToken };
+
 class ChatFormat {
  public:
   /// What stands around a line where there is no template: `between` an answer that did not end by
@@ -28,10 +31,10 @@ class ChatFormat {
   ChatFormat(std::optional<text::ChatTemplate> chat, std::string system, Plain plain);
 
   /// The tokens that follow `before` (the last ones read or drawn): the end of the last answer, as
-  /// far as it was not drawn, the line, and the beginning of an answer. `ended`: the last answer
-  /// ended with a token that says so.
+  /// far as it was not drawn, the line, and the beginning of an answer. `ended` counts only without
+  /// a template.
   std::vector<int32_t> turn(const text::Tokenizer& tokenizer, std::string_view line,
-                            std::span<const int32_t> before, bool ended) const;
+                            std::span<const int32_t> before, Ended ended) const;
 
   /// `tokens`, and what the template ends an answer with.
   AnswerEnds ends(const text::Tokenizer& tokenizer, std::vector<int32_t> tokens) const;

@@ -50,11 +50,11 @@ void expect_the_conversation(const text::Tokenizer& tokenizer, const Ids& end) {
                                                    {"user", "And now?"}};
   const Ids whole = chatml().encode(messages, tokenizer, /*add_generation_prompt=*/true).ids;
   for (size_t drawn = 0; drawn <= end.size(); ++drawn) {
-    Ids read = format.turn(tokenizer, "Who is <|im_end|> there?", {}, false);
+    Ids read = format.turn(tokenizer, "Who is <|im_end|> there?", {}, Ended::kNo);
     const Ids words = tokenizer.encode("Nobody");
     read.insert(read.end(), words.begin(), words.end());
     read.insert(read.end(), end.begin(), end.begin() + static_cast<std::ptrdiff_t>(drawn));
-    const Ids next = format.turn(tokenizer, "And now?", read, false);
+    const Ids next = format.turn(tokenizer, "And now?", read, Ended::kNo);
     read.insert(read.end(), next.begin(), next.end());
     EXPECT_EQ(read, whole) << drawn << " tokens of the end were drawn";
   }
@@ -80,9 +80,10 @@ TEST(ChatFormat, AnswersEndWhereTheTemplateSays) {
 TEST(ChatFormat, WithoutATemplateLinesAreReadAsTheyAre) {
   const text::ByteTokenizer bytes;
   const ChatFormat format(std::nullopt, "", {.between = "-", .after = "\n"});
-  EXPECT_EQ(format.turn(bytes, "ab", {}, false), Ids({'a', 'b', '\n'}));
-  EXPECT_EQ(format.turn(bytes, "a", Ids({'x'}), false), Ids({'-', 'a', '\n'}));
-  EXPECT_EQ(format.turn(bytes, "a", Ids({'x'}), true), Ids({'a', '\n'}));
+  EXPECT_EQ(format.turn(bytes, "ab", {}, Ended::kNo), Ids({'a', 'b', '\n'}));
+  EXPECT_EQ(format.turn(bytes, "a", Ids({'x'}), Ended::kNo), Ids({'-', 'a', '\n'}));
+  EXPECT_EQ(format.turn(bytes, "a", Ids({'x'}), Ended::kByToken), Ids({'a', '\n'}));
+  EXPECT_EQ(format.turn(bytes, "a", Ids({'x'}), Ended::kByText), Ids({'a', '\n'}));
   EXPECT_THROW(ChatFormat(std::nullopt, "Be brief.", {}), Error);
 }
 

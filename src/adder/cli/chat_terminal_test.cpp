@@ -1,4 +1,4 @@
-// adder chat at a pseudo-terminal: the keys of a person, and what the screen gets.
+// adder chat, and generate, at a pseudo-terminal: the keys of a person, what the screen gets.
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <pty.h>
@@ -164,8 +164,10 @@ TEST_F(ChatTerminal, CtrlCEndsAnAnswerAndThenTheConversation) {
   terminal.type("Hello\r");
   terminal.until("\n");
   terminal.until(" ");  // it is being answered
+  usleep(100'000);      // until nothing more fits on the screen, and the answer waits
   terminal.type("\x03");
-  terminal.prompt();
+  EXPECT_EQ(terminal.until("\x1b[?2004h").find("error"), std::string::npos);
+  terminal.until("> ");
   terminal.type("something");
   terminal.until("something");
   terminal.type("\x03");
@@ -176,6 +178,38 @@ TEST_F(ChatTerminal, CtrlCEndsAnAnswerAndThenTheConversation) {
   terminal.type("\x03");
   EXPECT_EQ(terminal.end(), 0);
   EXPECT_TRUE(terminal.is_cooked());
+}
+
+TEST_F(ChatTerminal, CtrlCWhileAFileIsReadEndsAndKeepsNothing) {
+  const auto book = folder_.put("book.txt", std::string(50 << 20, 'x'));  // minutes
+  Terminal terminal = open({"--file", book, "--keep-state", folder_ / "talk.state"});
+  terminal.until("reading");
+  terminal.type("\x03");
+  terminal.until("nothing of ");
+  EXPECT_EQ(terminal.end(), 1);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "talk.state"));
+}
+
+TEST_F(ChatTerminal, TheStateIsKeptAfterEachTurn) {
+  const std::vector<std::string> words = {"--max-new-tokens", "3", "--ignore-eos", "--keep-state",
+                                          folder_ / "talk.state"};
+  {
+    Terminal terminal = open(words);
+    terminal.prompt();
+    terminal.type("Hello\r");
+    terminal.prompt();
+    terminal.signal(SIGKILL);
+    EXPECT_EQ(terminal.end(), -SIGKILL);
+  }
+  Terminal terminal = open(words);
+  terminal.until("loaded: 8 tokens");
+}
+
+TEST_F(ChatTerminal, TextCannotSteerIt) {
+  Terminal terminal(
+      {"generate", folder_ / "model", "--prompt", "a\x1b[2Jb", "--max-new-tokens", "0"}, {});
+  terminal.until("a\\x1b[2Jb");
+  EXPECT_EQ(terminal.end(), 0);
 }
 
 TEST_F(ChatTerminal, ASignalLeavesTheTerminalAsItWas) {

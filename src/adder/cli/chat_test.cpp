@@ -119,6 +119,53 @@ TEST_F(ChatVerb, TheStateIsKept) {
   EXPECT_EQ(io::read_file(state, 100), "nonsense");
 }
 
+TEST_F(ChatVerb, AnAnswerGoesOnFromAFile) {
+  const auto file = folder_.put("book.txt", "Hello");
+  const auto lines = lines_of(run("/more\n", {"--file", file, "--temperature", "0"}));
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(lines[0].at("ids"), lines_of(run("Hello\n", {"--temperature", "0"})).at(0).at("ids"));
+}
+
+TEST_F(ChatVerb, AKeptConversationDoesNotReadItsFileAgain) {
+  const auto file = folder_.put("book.txt", "Hello");
+  const Words keep = {"--keep-state", folder_ / "talk.state", "--file", file};
+  EXPECT_EQ(lines_of(run("/stats\n", keep)).at(0).at("tokens"), 5);
+  const auto again = run("/stats\n", keep);
+  EXPECT_EQ(lines_of(again).at(0).at("tokens"), 5);
+  EXPECT_TRUE(holds(again.err, "is not read")) << again.err;
+}
+
+TEST_F(ChatVerb, ALineOfDataWritesOverNoFile) {
+  const auto notes = folder_.put("notes.txt", "my notes");
+  const auto done = run("/save " + notes + "\n//save " + notes + "\n/stats\n");
+  EXPECT_EQ(done.code, 1);
+  EXPECT_EQ(io::read_file(notes, 100), "my notes");
+  const auto lines = lines_of(done);
+  ASSERT_EQ(lines.size(), 3u) << done.out;
+  EXPECT_EQ(lines[1].at("prompt_tokens"), 6 + notes.size());  // "/save FILE" is a text then
+}
+
+TEST_F(ChatVerb, LinesOfQuestionsAndAnswers) {
+  const Words greedy = {"--temperature", "0", "--lines"};
+  const auto one = lines_of(run("Hello\n", greedy)).at(0);
+  EXPECT_EQ(one.at("prompt_tokens"), 6);  // the line and its end
+  const auto as_flags =
+      lines_of(run("Hello\n", {"--temperature", "0", "--after", "\\n", "--stop", "\\n"}));
+  EXPECT_EQ(as_flags.at(0).at("ids"), one.at("ids"));
+  // Where the text ends with a line's end there is none between; else there is one.
+  for (const char* text : {"a b\n", "a b"}) {
+    const auto done =
+        run("/max-new-tokens 0\nc\n/stats\n", {"--lines", "--file", folder_.put("talk.txt", text)});
+    EXPECT_EQ(lines_of(done).at(1).at("tokens"), 6) << done.err;  // a b, c: two lines
+  }
+  for (const Words& other : {Words{"--after", "x"}, {"--template", "chatml"}, {"--system", "x"}}) {
+    const auto refused = run("", {"--lines", other[0], other[1]});
+    EXPECT_TRUE(holds(refused.err, "--lines does not go with " + other[0])) << refused.err;
+  }
+  const auto refused = run("", {"--system", "x", "--template", "chatml", "--file", "none"});
+  EXPECT_TRUE(holds(refused.err, "--system does not go with --file")) << refused.err;
+}
+
 TEST_F(ChatVerb, SettingsThatDoNotFitChangeNothing) {
   const auto done = run("/top-p 3\n/top-p\n/seed\n/temperature x\n/temperature\n/save\n/undo 3\n");
   EXPECT_EQ(done.code, 1);
@@ -179,6 +226,15 @@ TEST_F(ChatVerb, CharactersThatTheVocabularyLacksAreReported) {
   EXPECT_TRUE(holds(run("", {"--file", file}).err, "cannot write it: '\u6F22'\n"));
   const auto made = run_adder({"generate", model(), "--prompt-file", file});
   EXPECT_TRUE(holds(made.err, "cannot write it: '\u6F22'\n")) << made.err;
+  const auto empty = folder_.put("empty", "\u6F22");
+  for (const Words& words : {Words{"generate", model(), "--prompt-file", empty},
+                             {"generate", model(), "--prompt", "\u6F22"},
+                             {"chat", model(), "--file", empty}}) {
+    const auto refused = run_adder(words);
+    EXPECT_EQ(refused.code, 2) << words[0];
+    const auto note = refused.err.find("cannot write it: '\u6F22'\n");
+    EXPECT_LT(note, refused.err.find("error:")) << refused.err;
+  }
   const auto nothing = run("\u6F22\n");
   EXPECT_EQ(nothing.code, 1);
   EXPECT_TRUE(holds(nothing.err, "nothing of the line is left")) << nothing.err;

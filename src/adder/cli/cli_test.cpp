@@ -8,6 +8,9 @@
 #include "adder/cli/ids.h"
 #include "adder/cli/test_program.h"
 #include "adder/cli/verbs.h"
+#include "adder/data/inspect.h"
+#include "adder/data/loader.h"
+#include "adder/data/prepare.h"
 #include "adder/io/file.h"
 #include "adder/io/npy.h"
 #include "adder/model/directory.h"
@@ -124,6 +127,27 @@ TEST(Data, CharTokenizerShardAndInspect) {
       run_adder({"data", "inspect", folder / "shards", "--rows", "1", "--length", "5"});
   EXPECT_EQ(rows.code, 0) << rows.err;
   EXPECT_TRUE(holds(rows.out, "abc")) << rows.out;
+}
+
+TEST(Data, InspectShowsTheRowsThatARecipeTrainsOn) {
+  const TestFolder folder;
+  std::string text;
+  for (int i = 0; i < 60; ++i) text += std::to_string(i * i) + " ";
+  data::DataOptions options{.text = {folder.put("t.txt", text)},
+                            .val_fraction = 0,
+                            .stride = 3,
+                            .cache = folder / "cache"};
+  const auto recipe = folder.put(
+      "r.toml", "[data]\ntext = [\"" + options.text[0] + "\"]\nstride = 3\ncache = \"" +
+                    options.cache + "\"\n[train]\nlength = 12\nseed = 5\noverfit = true\n");
+  const auto shown = run_adder({"data", "inspect", recipe, "--rows", "4", "--json"});
+  ASSERT_EQ(shown.code, 0) << shown.err;
+  const auto prepared = data::prepare(options);
+  data::TokenLoader loader(*prepared.shards, prepared.split.train,
+                           {.batch_size = 4, .length = 12, .seed = 5, .stride = 3});
+  EXPECT_EQ(shown.json().at("rows"),
+            io::Json(data::describe_rows(loader.next(), *prepared.tokenizer, 4)));
+  EXPECT_TRUE(shown.json().at("held_out").empty());  // overfit
 }
 
 TEST(Generate, FixedForm) {

@@ -96,11 +96,17 @@ Conversation::Conversation(LoadedModel& loaded, infer::GenerateOptions options, 
       options_(std::move(options)),
       show_(show) {}
 
-bool Conversation::ended() const {
+/// Told by the text itself, for turns are taken back and states loaded.
+Ended Conversation::ended() const {
   const auto last = session_.last_tokens();
-  if (last.empty()) return false;
-  return tokenizer_.eos_id() == last.back() ||
-         std::ranges::find(ends_.tokens, last.back()) != ends_.tokens.end();
+  if (last.empty()) return Ended::kNo;
+  if (tokenizer_.eos_id() == last.back() ||
+      std::ranges::find(ends_.tokens, last.back()) != ends_.tokens.end()) {
+    return Ended::kByToken;
+  }
+  const std::string text = tokenizer_.decode(last);
+  const auto ends_it = [&](const std::string& stop) { return text.ends_with(stop); };
+  return std::ranges::any_of(options_.stop, ends_it) ? Ended::kByText : Ended::kNo;
 }
 
 void Conversation::answer(const std::string& line) {
@@ -129,6 +135,7 @@ void Conversation::again() {
   const Turn turn = turns_.back();
   session_.undo();
   turns_.pop_back();
+  changed_ = true;
   if (options_.sampler.temperature == 0) {
     say("note: at temperature 0 the answer is always the same; /temperature 0.8 draws others");
   }
@@ -148,6 +155,7 @@ void Conversation::speak(const infer::TokenSource& added, Turn turn) {
     throw;
   }
   voice.end();
+  changed_ = true;
   if (turns_.size() == infer::Session::kUndoDepth) turns_.erase(turns_.begin());
   turns_.push_back(std::move(turn));
   print_answer(last_, voice, options.sampler.seed);
@@ -176,16 +184,18 @@ void Conversation::undo() {
     return;
   }
   turns_.pop_back();
+  changed_ = true;
   say("the last turn is taken back");
 }
 
 void Conversation::reset() {
   session_.reset();
   turns_.clear();
+  changed_ = true;
   say("everything is forgotten");
 }
 
-void Conversation::read_file(const std::string& file) {
+bool Conversation::read_file(const std::string& file) {
   TextSource source(file, tokenizer_, session_.tokens() == 0);
   infer::GenerateOptions none;
   none.max_new_tokens = 0;
@@ -201,14 +211,16 @@ void Conversation::read_file(const std::string& file) {
         },
         none, {});
     bar.finish();
+    changed_ = true;
     turns_.push_back({Turn::kFile, file});
     if (turns_.size() > infer::Session::kUndoDepth) turns_.erase(turns_.begin());
     say(fmt::format("read: {}, {} tokens, {:.0f} tokens/s", file, stats.prompt_tokens,
                     rate(stats.prompt_tokens, stats.prompt_seconds)));
-    say_dropped(source.dropped());
-  } catch (const Interrupted&) {
-    clear_interrupt();
+    return true;
+  } catch (...) {  // a read that was cut short, too
+    if (!interrupted()) throw;
     say("interrupted: nothing of " + file + " is kept");
+    return false;
   }
 }
 
@@ -217,9 +229,16 @@ void Conversation::save(const std::string& file) const {
   say("saved: " + file);
 }
 
+void Conversation::keep(const std::string& file) {
+  if (!changed_) return;
+  session_.save(file);
+  changed_ = false;
+}
+
 void Conversation::load(const std::string& file) {
   session_.load(file);
   turns_.clear();
+  changed_ = true;
   say(fmt::format("loaded: {} tokens", session_.tokens()));
 }
 

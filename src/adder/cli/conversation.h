@@ -27,11 +27,13 @@ class Conversation {
   void again();
   void undo();
   void reset();
-  /// Reads a text file of any length, as if it had been said; Ctrl-C takes it back.
-  void read_file(const std::string& file);
+  /// Reads a text file of any length, as if it had been said. Ctrl-C takes it back: false then.
+  bool read_file(const std::string& file);
 
   void save(const std::string& file) const;
   void load(const std::string& file);
+  /// Saves it to `file` when something changed since the last time, and says nothing.
+  void keep(const std::string& file);
 
   /// How `text` is cut into tokens.
   void show_tokens(const std::string& text) const;
@@ -48,7 +50,7 @@ class Conversation {
   class Voice;  // of an answer
 
   void speak(const infer::TokenSource& added, Turn turn);
-  bool ended() const;
+  Ended ended() const;
   void print_answer(const infer::GenerationStats& stats, const Voice& voice, int64_t seed) const;
 
   LoadedModel& loaded_;
@@ -63,6 +65,7 @@ class Conversation {
   infer::GenerationStats last_;
   int64_t answers_ = 0;
   bool told_of_more_ = false;
+  bool changed_ = false;  // since keep()
 };
 
 }  // namespace adder::cli

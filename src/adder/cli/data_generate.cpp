@@ -1,12 +1,12 @@
 // adder data generate: text to learn from, out of a grammar or of a language model's server.
 #include <fmt/format.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <cstdlib>
 
 #include "adder/base/error.h"
 #include "adder/cli/data_verbs.h"
+#include "adder/cli/interrupt.h"
 #include "adder/cli/output.h"
 #include "adder/data/generate_offline.h"
 #include "adder/data/generate_remote.h"
@@ -14,17 +14,6 @@
 
 namespace adder::cli {
 namespace {
-
-volatile sig_atomic_t interrupted = 0;
-
-/// Ctrl-C ends a run with what it has done; a second one ends the program.
-void catch_interrupts() {
-  struct sigaction action {};
-  action.sa_handler = [](int) { interrupted = 1; };
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-}
 
 struct OfflineFlags {
   int64_t bytes = 2'000'000;
@@ -51,7 +40,8 @@ std::vector<OptionEntry> RemoteFlags::entries() {
       {"system", &system, "system message", {}},
       {"key_env",
        &key_env,
-       "variable of the environment that holds the bearer key; openai's is OPENAI_API_KEY",
+       "variable of the environment that holds the bearer key; for openai over https it is "
+       "OPENAI_API_KEY",
        {}},
       {"lists",
        &lists,
@@ -112,8 +102,10 @@ data::LlmServer server_of(const RemoteFlags& flags, const std::string& backend) 
                                      : data::LlmApi::kOllamaGenerate;
   std::string endpoint = flags.endpoint;
   if (endpoint.empty() && !openai) endpoint = "http://127.0.0.1:11434";
-  server.url = data::llm_url(server.api, endpoint);
-  const std::string variable = flags.key_env.empty() && openai ? "OPENAI_API_KEY" : flags.key_env;
+  if (!endpoint.empty()) server.url = data::llm_url(server.api, endpoint);  // a dry run needs none
+  // A key that was not asked for goes to nobody in clear text.
+  const bool unasked = flags.key_env.empty() && openai && server.url.secure;
+  const std::string variable = unasked ? "OPENAI_API_KEY" : flags.key_env;
   const char* key = variable.empty() ? nullptr : std::getenv(variable.c_str());
   if (key == nullptr && !flags.key_env.empty()) {
     throw Error(ErrorKind::kUsage,
@@ -155,14 +147,15 @@ int print_tasks(const std::vector<data::GenerateTask>& tasks, int64_t limit, boo
 int generate_remote(RemoteFlags& flags, const std::string& backend, int64_t seed,
                     const std::string& out, bool json) {
   flags.options.check();
+  flags.filters.check();
   if (!flags.blocklist.empty()) {
-    flags.filters.blocklist = data::read_item_list(flags.blocklist).items;
+    flags.filters.blocklist = data::read_blocklist(flags.blocklist);
   }
   flags.filters.english = !flags.any_language;
   auto tasks = tasks_of(flags, seed);
-  if (flags.dry_run) return print_tasks(tasks, flags.options.limit, json);
   const auto server = server_of(flags, backend);
-  catch_interrupts();
+  if (flags.dry_run) return print_tasks(tasks, flags.options.limit, json);
+  catch_first_interrupt();
   std::unique_ptr<Bar> bar;
   const auto progress = [&](const data::RemoteCounts& counts,
                             const std::vector<std::string>& notes) {
@@ -170,7 +163,7 @@ int generate_remote(RemoteFlags& flags, const std::string& backend, int64_t seed
     for (const std::string& note : notes) say(note);
     bar->update(counts.finished,
                 fmt::format("{} rejected  {} failed", counts.rejected, counts.failed));
-    return interrupted == 0;
+    return !interrupted();
   };
   const auto counts =
       data::generate_remote(server, std::move(tasks), flags.filters, flags.options, out, progress);

@@ -75,6 +75,30 @@ TEST(DataGenerate, ADryRunSendsNothing) {
   EXPECT_TRUE(holds(done.err, "2 of 6 requests")) << done.err;
 }
 
+TEST(DataGenerate, ADryRunChecksWhatARealOneDoes) {
+  const auto code = [](std::vector<std::string> more) {
+    std::vector<std::string> words = {"data", "generate", "--backend", "openai", "--dry-run"};
+    words.insert(words.end(), more.begin(), more.end());
+    return run_adder(words).code;
+  };
+  EXPECT_EQ(code({"--limit", "1"}), 0);
+  EXPECT_EQ(code({"--temperature", "-1"}), 2);
+  EXPECT_EQ(code({"--endpoint", "http://h/v1?a=b"}), 2);
+  EXPECT_EQ(code({"--min-length", "50", "--max-length", "40"}), 2);
+}
+
+TEST(DataGenerate, AKeyThatNobodyNamedIsNotSentInTheClear) {
+  const TestFolder folder;
+  TestHttpServer server([](const io::TestRequest& request, const TestHttpServer::Send& send) {
+    EXPECT_FALSE(holds(request.head, "Authorization")) << request.head;
+    send(TestHttpServer::reply("400 Bad Request", "{}"));
+  });
+  run_adder({"data", "generate", "--backend", "openai", "--endpoint", server.url("/v1"), "--model",
+             "m", "--limit", "1", "--out", folder / "made"},
+            "", {"OPENAI_API_KEY=sk-nobody-may-see-this"});
+  EXPECT_EQ(server.seen().size(), 1u);
+}
+
 TEST(DataGenerate, AsksAServerAndKeepsTheKeyToItself) {
   const TestFolder folder;
   const std::string key = "sk-nobody-may-see-this";

@@ -21,6 +21,7 @@ constexpr int64_t kMaxShown = int64_t{1} << 24;  // tokens
 
 struct InspectOptions {
   int64_t rows = 4, length = 64, seed = 1;
+  int64_t stride = 0;  // of a recipe
   std::string mode = "packed";
 
   void check() const {
@@ -51,7 +52,11 @@ data::PreparedData open_shards(const std::string& folder) {
 
 /// The rows of the first training batch; never more than there are windows.
 data::Batch first_batch(const data::PreparedData& data, const InspectOptions& options) {
-  data::LoaderOptions loader{1, options.length, options.seed, data::parse_pack_mode(options.mode)};
+  data::LoaderOptions loader{.batch_size = 1,
+                             .length = options.length,
+                             .seed = options.seed,
+                             .mode = data::parse_pack_mode(options.mode),
+                             .stride = options.stride};
   const data::TokenLoader one(*data.shards, data.split.train, loader);
   int64_t windows = 0;
   for (size_t i = 0; i < data.split.train.size(); ++i) windows += one.windows(0, i);
@@ -103,10 +108,13 @@ int run_data_inspect(Words words) {
   const bool recipe = std::filesystem::path(path).extension() == ".toml";
   if (recipe) {
     loaded.read(path, args);
+    loaded.settle();
     take_starting_model(loaded);
     if (!args.given("length")) options.length = loaded.recipe.train.length;
     if (!args.given("mode")) options.mode = loaded.recipe.data.mode;
     if (!args.given("seed")) options.seed = loaded.recipe.train.seed;
+    options.stride = loaded.recipe.data.stride;
+    if (args.given("length")) options.stride = std::min(options.stride, options.length);
   }
   options.check();
   const auto data = recipe ? prepare_text(loaded) : open_shards(path);

@@ -2,10 +2,10 @@
 #include <fmt/format.h>
 
 #include "adder/cli/data_verbs.h"
+#include "adder/cli/model_path.h"
 #include "adder/cli/output.h"
 #include "adder/cli/prepare_text.h"
 #include "adder/data/document_stream.h"
-#include "adder/data/left_out.h"
 #include "adder/data/make_tokenizer.h"
 #include "adder/data/piece_encoder.h"
 #include "adder/io/npy.h"
@@ -13,6 +13,16 @@
 #include "adder/text/tokenizer.h"
 
 namespace adder::cli {
+namespace {
+
+/// A file, or a folder that holds one: a run's is in its checkpoints.
+std::unique_ptr<text::Tokenizer> named_tokenizer(const std::string& name) {
+  std::error_code ignored;
+  const bool run = std::filesystem::is_directory(name, ignored) && !text::tokenizer_file(name);
+  return text::load_tokenizer(run ? find_model(name) : std::filesystem::path(name));
+}
+
+}  // namespace
 
 int run_data_tokenizer(Words words) {
   data::DataOptions options{.val_fraction = 0};
@@ -53,7 +63,7 @@ int run_data_encode(Words words) {
                  "Writes a text as token ids: a NumPy array of int32, one dimension.",
                  {"adder data encode --tokenizer runs/first --text book.txt --out ids.npy"});
   args.option("tokenizer", tokenizer_path,
-              "tokenizer.json or word_tokenizer.json, or a folder that holds one");
+              "tokenizer.json or word_tokenizer.json, or a folder that holds one, or a run's");
   args.option(
       "text", text_path,
       "a text file, folder or pattern; bos before each document, eos between two, where the "
@@ -63,17 +73,15 @@ int run_data_encode(Words words) {
   if (!args.parse(words)) return 0;
   args.need({"tokenizer", "text", "out"});
   io::check_output_file(out);
-  const auto tokenizer = text::load_tokenizer(tokenizer_path);
+  const auto tokenizer = named_tokenizer(tokenizer_path);
   data::DocumentStream documents({text_path});
   data::PieceEncoder encoder(*tokenizer);
   const auto bos = tokenizer->bos_id(), eos = tokenizer->eos_id();
   Bar bar("encoding", documents.bytes_total(), "B");
   std::vector<int32_t> ids;
   int64_t bytes = 0;
-  data::LeftOut left_out;
   for (data::TextPiece piece; documents.next(piece);) {
     const auto more = encoder.feed(piece.text, piece.last);
-    left_out.add(tokenizer->dropped(piece.text));
     if (piece.first && !ids.empty() && eos) ids.push_back(*eos);
     if (piece.first && bos) ids.push_back(*bos);
     ids.insert(ids.end(), more.begin(), more.end());
@@ -83,7 +91,8 @@ int run_data_encode(Words words) {
   bar.finish();
   const int64_t shape[] = {static_cast<int64_t>(ids.size())};
   io::write_npy(out, DType::i32, shape, std::as_bytes(std::span(ids)));
-  if (!left_out.note().empty()) say("note: " + left_out.note());
+  const std::string note = encoder.take_left_out().note();
+  if (!note.empty()) say("note: " + note);
   if (json) print_json({{"file", out}, {"tokens", shape[0]}, {"bytes", bytes}});
   say(fmt::format("{}: {} tokens from {} bytes", out, shape[0], bytes));
   return 0;

@@ -98,8 +98,10 @@ io::Json measure(const PerplexityOptions& options, LoadedModel& loaded) {
   data::DocumentStream documents(options.text, options.documents);
   return measured(words.bos_id(), [&](auto& perplexity) {
     Bar bar("reading", documents.bytes_total(), "B");
-    eval::read_documents(perplexity, words, documents, [&](int64_t done) { bar.update(done); });
+    const auto left_out =
+        eval::read_documents(perplexity, words, documents, [&](int64_t done) { bar.update(done); });
     bar.finish();
+    if (!left_out.note().empty()) say("note: " + left_out.note());
   });
 }
 

@@ -13,6 +13,7 @@
 #include "adder/cli/sampling.h"
 #include "adder/cli/text_source.h"
 #include "adder/cli/verbs.h"
+#include "adder/cli/word_stream.h"
 #include "adder/text/stream_decoder.h"
 
 namespace adder::cli {
@@ -37,39 +38,11 @@ struct ReadPrompt {
   std::vector<int32_t> ids;  // none where the prompt came from a file: it may be of any length
 };
 
-/// `source` without its last token, which goes to `last`.
-infer::TokenSource hold_back_last(infer::TokenSource source, int32_t& last) {
-  return
-      [source = std::move(source), &last, part = std::vector<int32_t>(), begun = false]() mutable {
-        part.clear();
-        while (part.empty()) {
-          const auto next = source();
-          if (next.empty()) break;
-          if (std::exchange(begun, true)) part.push_back(last);
-          part.insert(part.end(), next.begin(), next.end() - 1);
-          last = next.back();
-        }
-        return std::span<const int32_t>(part);
-      };
-}
-
 ReadPrompt read_prompt(const infer::TokenSource& source, infer::Model& model,
                        infer::Generator& generator) {
-  ReadPrompt prompt{model.new_state(), {}, -1, 0, 0, {}};
-  const auto rest = hold_back_last(source, prompt.last);
-  const auto first = rest();
-  if (prompt.last < 0) {
-    throw Error(ErrorKind::kUsage,
-                {.what = "the prompt is empty", .next = "give at least one character"});
-  }
-  prompt.tokens = 1;
-  if (first.empty()) return prompt;
-  infer::GenerateOptions none;
-  none.max_new_tokens = 0;
-  bool begun = false;
-  const auto stats = generator.stream([&] { return std::exchange(begun, true) ? rest() : first; },
-                                      prompt.state, prompt.history, none, {});
-  prompt.tokens += stats.prompt_tokens;
+  ReadPrompt prompt{model.new_state(), {}, 0, 0, 0, {}};
+  const auto stats = generator.read(source, prompt.state, prompt.history, prompt.last);
+  prompt.tokens = stats.prompt_tokens;
   prompt.seconds = stats.prompt_seconds;
   return prompt;
 }
@@ -89,7 +62,6 @@ ReadPrompt read_prompt(const Request& request, const Arguments& args, LoadedMode
         },
         loaded.model, generator);
     bar.clear();
-    say_dropped(file.dropped());
     return prompt;
   }
   std::vector<int32_t> ids;
@@ -122,13 +94,14 @@ io::Json sample(const Request& request, infer::Generator& generator,
   const std::string prompt_text = valid_text(tokenizer, prompt.ids);
   std::vector<int32_t> ids = prompt.ids;
   std::string new_text;
-  if (!request.json) print(prompt_text);
+  ScreenText screen(1);
+  if (!request.json) print(screen.feed(prompt_text));
   const infer::OnToken on_token = [&](std::optional<int32_t> id, std::string_view piece) {
     if (request.json) {
       if (id) ids.push_back(*id);
       new_text += piece;
-    } else if (!piece.empty()) {
-      print(piece);
+    } else if (const std::string shown = screen.feed(piece); !shown.empty()) {
+      print(shown);
     }
     return true;
   };
@@ -138,7 +111,7 @@ io::Json sample(const Request& request, infer::Generator& generator,
   const auto made = generator.stream(infer::source_of(last), state, history, options, on_token);
   const double prompt_seconds = prompt.seconds + made.prompt_seconds;
   if (!request.json) {
-    print("\n");
+    print(screen.flush() + "\n");
     const double rate =
         static_cast<double>(made.new_tokens) / std::max(1e-9, made.generate_seconds);
     say(fmt::format("[{} tokens, {:.0f} tokens/s; prompt {} tokens, {:.3f} s; ended by {}; {}]",

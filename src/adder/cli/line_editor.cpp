@@ -2,6 +2,7 @@
 
 #include <histedit.h>
 #include <langinfo.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
@@ -64,6 +65,12 @@ std::wstring to_wide(std::string_view text) {
     at += static_cast<std::size_t>(step.length);
   }
   return out;
+}
+
+/// Waits for a key; false when a signal came. A plain read would miss one that came just before.
+bool wait_for_key() {
+  pollfd ready[] = {{0, POLLIN, 0}, {interrupt_fd(), POLLIN, 0}};
+  return !interrupted() && poll(ready, 2, -1) > 0 && ready[1].revents == 0;
 }
 
 class LineEditor final : public LineInput {
@@ -177,7 +184,7 @@ int LineEditor::read_character(EditLine* edit, wchar_t* character) {
   std::string bytes;
   for (;;) {
     char byte = 0;
-    const ssize_t count = ::read(0, &byte, 1);
+    const ssize_t count = wait_for_key() ? ::read(0, &byte, 1) : -1;
     if (count == 0) return 0;
     if (count < 0) {
       if (errno != EINTR || interrupted()) {

@@ -44,9 +44,16 @@ const char* next_step(ErrorKind kind) {
 }  // namespace
 
 void print(std::string_view bytes) {
-  if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) == bytes.size() &&
-      std::fflush(stdout) == 0)
-    return;
+  // Not through stdio: it loses its place when a signal (Ctrl-C) cuts a write short.
+  while (!bytes.empty()) {
+    const ssize_t count = write(STDOUT_FILENO, bytes.data(), bytes.size());
+    if (count >= 0) {
+      bytes.remove_prefix(static_cast<std::size_t>(count));
+    } else if (errno != EINTR) {
+      break;
+    }
+  }
+  if (bytes.empty()) return;
   if (errno == EPIPE) throw StdoutClosed{};
   throw Error(
       ErrorKind::kIo,

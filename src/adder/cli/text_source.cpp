@@ -47,17 +47,11 @@ std::span<const int32_t> TextSource::next() {
     open_.append(buffer.data(), count);
     const size_t whole = ended_ ? open_.size() : text::code_point_boundary(open_, open_.size());
     const std::string_view text = std::string_view(open_).substr(0, whole);
-    for (const auto& [character, times] : tokenizer_.dropped(text)) dropped_[character] += times;
     ids_ = encoder_.feed(text, ended_);
     open_.erase(0, whole);
   }
+  if (ids_.empty()) say_dropped(encoder_.take_left_out().list());
   return ids_;
-}
-
-std::vector<text::Dropped> TextSource::dropped() const {
-  std::vector<text::Dropped> all;
-  for (const auto& [character, times] : dropped_) all.push_back({character, times});
-  return all;
 }
 
 void say_dropped(std::span<const text::Dropped> dropped) {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -20,12 +19,10 @@ class TextSource {
   /// bos goes first. `tokenizer` must outlive this.
   TextSource(const std::string& file, const text::Tokenizer& tokenizer, bool begins);
 
-  /// The next tokens; none at the end. They stand until the next call. Throws what reading and
-  /// Tokenizer::encode() throw.
+  /// The next tokens; none at the end, where what the tokenizer left out is said (say_dropped).
+  /// They stand until the next call. Throws what reading and Tokenizer::encode() throw.
   std::span<const int32_t> next();
 
-  /// What the tokenizer left out so far.
-  std::vector<text::Dropped> dropped() const;
   /// Of the file; 0 for standard input.
   int64_t file_bytes() const { return file_ ? file_->file_bytes() : 0; }
   int64_t file_bytes_read() const { return file_ ? file_->file_bytes_read() : 0; }
@@ -38,7 +35,6 @@ class TextSource {
   data::PieceEncoder encoder_;
   std::string open_;  // the beginning of a character at the end of what was read
   std::vector<int32_t> ids_;
-  std::map<std::string, int64_t> dropped_;
   bool begins_, ended_ = false;
 };
 

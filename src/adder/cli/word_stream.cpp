@@ -43,7 +43,7 @@ std::string WordStream::end_word() {
   const int spaces = static_cast<int>(spaces_.size());
   std::string out = std::move(spaces_);
   if (columns_ > 0 && column_ > 0 && column_ + spaces + word_columns_ > columns_) {
-    out = "\n";
+    out.assign(1, '\n');
     column_ = word_columns_;
   } else {
     column_ += spaces + word_columns_;
@@ -59,6 +59,18 @@ std::string WordStream::flush() {
   std::string out = end_word() + spaces_;
   spaces_.clear();
   return out;
+}
+
+ScreenText::ScreenText(int fd) {
+  if (isatty(fd) == 1) words_.emplace(terminal_columns(fd));
+}
+
+std::string ScreenText::feed(std::string_view piece) {
+  return words_ ? words_->feed(piece) : std::string(piece);
+}
+
+std::string ScreenText::flush() {
+  return words_ ? words_->flush() : "";
 }
 
 int terminal_columns(int fd) {

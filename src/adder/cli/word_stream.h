@@ -2,6 +2,7 @@
 // next one, and nothing in the text can steer the terminal.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -25,6 +26,17 @@ class WordStream {
   std::string spaces_;  // before the word that waits
   std::string word_;    // that waits
   int word_columns_ = 0;
+};
+
+/// Text on its way to a file descriptor: as words where that is a terminal, else as it is.
+class ScreenText {
+ public:
+  explicit ScreenText(int fd);
+  std::string feed(std::string_view piece);
+  std::string flush();
+
+ private:
+  std::optional<WordStream> words_;
 };
 
 /// Columns of the terminal that `fd` is; 0 when it is none or does not say.

@@ -1,6 +1,8 @@
 #include "adder/cli/word_stream.h"
 
 #include <gtest/gtest.h>
+#include <pty.h>
+#include <unistd.h>
 
 #include <string>
 #include <vector>
@@ -35,6 +37,19 @@ TEST(WordStream, AWordWaitsUntilItIsWhole) {
 TEST(WordStream, WideCharactersTakeTwoColumns) {
   EXPECT_EQ(shown(6, {"\u6F22\u5B57 \u6F22\u5B57"}), "\u6F22\u5B57\n\u6F22\u5B57");  // 4 + 1 + 4
   EXPECT_EQ(shown(6, {"e\u0301e\u0301 e\u0301e\u0301"}), "e\u0301e\u0301 e\u0301e\u0301");
+}
+
+TEST(ScreenText, BytesThatNoTerminalGetsAreLeftAsTheyAre) {
+  int pipe_ends[2], screen, keys;
+  ASSERT_EQ(pipe(pipe_ends), 0);
+  ASSERT_EQ(openpty(&screen, &keys, nullptr, nullptr, nullptr), 0);
+  const std::string text = "a\x1b[2J\tb ";
+  ScreenText piped(pipe_ends[1]), on_screen(keys);
+  EXPECT_EQ(piped.feed(text), text);
+  EXPECT_EQ(piped.flush(), "");
+  EXPECT_EQ(on_screen.feed(text), "a\\x1b[2J b");
+  EXPECT_EQ(on_screen.flush(), " ");
+  for (const int fd : {pipe_ends[0], pipe_ends[1], screen, keys}) close(fd);
 }
 
 TEST(WordStream, NothingSteersTheTerminal) {

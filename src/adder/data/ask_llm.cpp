@@ -12,13 +12,15 @@ namespace {
 
 /// A server may send back what it was sent, and what steers a terminal.
 std::string harmless(std::string text, const std::string& key) {
-  constexpr std::string_view kShown = "(key)";
-  for (size_t at = 0; !key.empty() && (at = text.find(key, at)) != std::string::npos;) {
-    text.replace(at, key.size(), kShown);
-    at += kShown.size();
-  }
   constexpr size_t kMaxBytes = 500;
-  return printable(text, kMaxBytes);
+  return printable(without_key(std::move(text), key), kMaxBytes);
+}
+
+/// "application/json" of "Application/JSON; charset=utf-8".
+std::string media_type(std::string_view field) {
+  std::string type(field.substr(0, field.find_first_of("; \t")));
+  for (char& c : type) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  return type;
 }
 
 bool is_api_type(std::string_view type) {
@@ -54,7 +56,7 @@ LlmOutcome refusal(const io::HttpResponse& response, const std::string& words,
                  : nothing_works        ? LlmOutcome::kFatal
                                         : LlmOutcome::kFail;
   outcome.reason = fmt::format("HTTP {}", status);
-  const std::string said = harmless(llm_error_text(words), server.key);
+  const std::string said = llm_error_text(words, server.key);
   if (!said.empty()) outcome.reason += ": " + said;
   outcome.wait = retry_after(response.retry_after, std::chrono::system_clock::now());
   return outcome;
@@ -76,11 +78,12 @@ LlmOutcome ask_llm(const LlmServer& server, std::string_view prompt, int64_t see
       error_body += piece.substr(0, kMaxErrorBytes - error_body.size());
       return error_body.size() < kMaxErrorBytes;
     }
-    wrong_type = !is_api_type(response.content_type);
+    const std::string type = media_type(response.content_type);
+    wrong_type = !is_api_type(type);
     if (wrong_type) return false;
     if (!reader) {
       LlmServer as = server;  // some servers do not stream even when asked to
-      const bool whole = response.content_type.starts_with("application/json");
+      const bool whole = type == "application/json";
       if (whole && server.api == LlmApi::kOpenAiChat) as.stream = false;
       reader.emplace(as);
     }

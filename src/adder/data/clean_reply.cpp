@@ -26,9 +26,12 @@ bool starts_with_any(Text text, std::initializer_list<Text> starts) {
 }
 
 void replace_all(std::string& text, Text from, Text to) {
-  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
-    text.replace(at, from.size(), to);
+  std::string out;
+  size_t begin = 0;
+  for (size_t at; (at = text.find(from, begin)) != std::string::npos; begin = at + from.size()) {
+    out.append(text, begin, at - begin).append(to);
   }
+  text = out.append(text, begin);
 }
 
 /// Typographic marks as the plain ones: a small vocabulary is easier to learn.
@@ -53,7 +56,7 @@ void drop_links(std::string& text) {
     const size_t open = text.rfind('[', middle);
     const size_t close = text.find(')', middle);
     if (open == std::string::npos || close == std::string::npos) continue;
-    if (text.substr(open, close - open).find('\n') != std::string::npos) continue;
+    if (Text(text).substr(open, close - open).find('\n') != Text::npos) continue;
     text.replace(middle, close + 1 - middle, "");
     text.erase(open, 1);
     middle = open;

@@ -125,9 +125,9 @@ int64_t CorpusReader::encode(const Corpus& corpus, Take take, const text::Tokeni
   } else {
     for_each_text(corpus, take, [&](const TextPiece& piece) {
       writer.add_text(piece);
-      left_out_.add(tokenizer.dropped(piece.text));
       documents += piece.last ? 1 : 0;
     });
+    left_out_.add(writer.take_left_out().list());
   }
   return documents;
 }

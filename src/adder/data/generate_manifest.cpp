@@ -8,14 +8,16 @@
 #include "adder/base/error.h"
 #include "adder/io/descriptor.h"
 #include "adder/io/file.h"
+#include "adder/io/hash.h"
 #include "adder/io/json.h"
 
 namespace adder::data {
 namespace {
 
 std::string line_of(const ManifestEntry& entry) {
-  io::Json json = {{"list", entry.list}, {"item", entry.item},   {"template", entry.name},
-                   {"seed", entry.seed}, {"model", entry.model}, {"status", entry.status}};
+  io::Json json = {{"list", entry.list},    {"item", entry.item},   {"template", entry.name},
+                   {"seed", entry.seed},    {"model", entry.model}, {"request", entry.request},
+                   {"status", entry.status}};
   if (!entry.reason.empty()) json["reason"] = entry.reason;
   if (!entry.file.empty()) json["file"] = entry.file;
   if (!entry.hash.empty()) json["xxh3_128"] = entry.hash;
@@ -33,6 +35,7 @@ ManifestEntry read_line(std::string_view line, const std::string& where) {
   entry.name = view.at("template").as_string();
   entry.seed = view.at("seed").as_integer();
   entry.model = view.at("model").as_string();
+  entry.request = view.string("request", "");
   entry.status = view.at("status").as_string();
   if (entry.status != "done" && entry.status != "rejected" && entry.status != "failed") {
     view.at("status").fail("\"done\", \"rejected\" or \"failed\"");
@@ -46,9 +49,14 @@ ManifestEntry read_line(std::string_view line, const std::string& where) {
 
 }  // namespace
 
-ManifestEntry ManifestEntry::of(const GenerateTask& task, const std::string& model) {
-  return {
-      .list = task.list, .item = task.item, .name = task.name, .seed = task.seed, .model = model};
+ManifestEntry ManifestEntry::of(const GenerateTask& task, const LlmServer& server) {
+  const std::string words = server.system + '\0' + task.prompt;
+  return {.list = task.list,
+          .item = task.item,
+          .name = task.name,
+          .seed = task.seed,
+          .model = server.model,
+          .request = io::hash128_hex(io::as_bytes(words))};
 }
 
 GenerateManifest::GenerateManifest(std::filesystem::path file) : file_(std::move(file)) {
@@ -60,21 +68,38 @@ GenerateManifest::GenerateManifest(std::filesystem::path file) : file_(std::move
                                    .where = file_.string()});
     }
     constexpr int64_t kMaxBytes = int64_t{1} << 30;
-    const std::string text = io::read_file(file_, kMaxBytes);
-    int line = 0;
-    size_t begin = 0;
-    for (size_t end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
-      auto entry = read_line(std::string_view(text).substr(begin, end - begin),
-                             fmt::format("{}:{}", file_.string(), ++line));
-      entries_[entry.key()] = std::move(entry);
-    }
-    if (begin < text.size() && ftruncate(descriptor_, static_cast<off_t>(begin)) != 0) {
-      io::throw_errno("cannot mend the manifest's last line", file_);
-    }
+    read(io::read_file(file_, kMaxBytes));
   } catch (...) {
     close(descriptor_);
     throw;
   }
+}
+
+void GenerateManifest::read(const std::string& text) {
+  int line = 0;
+  size_t begin = 0;
+  for (size_t end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
+    take(read_line(std::string_view(text).substr(begin, end - begin),
+                   fmt::format("{}:{}", file_.string(), ++line)));
+  }
+  if (begin == text.size()) return;
+  std::optional<ManifestEntry> last;
+  try {
+    last = read_line(std::string_view(text).substr(begin), file_.string());
+  } catch (const Error&) {  // half a line
+    if (ftruncate(descriptor_, static_cast<off_t>(begin)) != 0) {
+      io::throw_errno("cannot mend the manifest's last line", file_);
+    }
+    return;
+  }
+  io::write_all(descriptor_, io::as_bytes("\n"), file_);
+  take(std::move(*last));
+}
+
+void GenerateManifest::take(ManifestEntry entry) {
+  const std::string key = entry.key();
+  if (!entry.hash.empty()) written_.insert(key + '\n' + entry.hash);
+  entries_[key] = std::move(entry);
 }
 
 GenerateManifest::~GenerateManifest() {
@@ -87,9 +112,17 @@ const ManifestEntry* GenerateManifest::find(const std::string& key) const {
 }
 
 void GenerateManifest::add(const ManifestEntry& entry) {
-  io::write_all(descriptor_, io::as_bytes(line_of(entry)), file_);
-  if (fdatasync(descriptor_) != 0) io::throw_errno("cannot write", file_);
-  entries_[entry.key()] = entry;
+  const off_t before = lseek(descriptor_, 0, SEEK_END);
+  if (before < 0) io::throw_errno("cannot write", file_);
+  try {
+    io::write_all(descriptor_, io::as_bytes(line_of(entry)), file_);
+    if (fdatasync(descriptor_) != 0) io::throw_errno("cannot write", file_);
+  } catch (...) {
+    // No half line stays for the next one to stand behind; what cannot be cut is cut when read.
+    [[maybe_unused]] const int cut = ftruncate(descriptor_, before);
+    throw;
+  }
+  take(entry);
 }
 
 }  // namespace adder::data

@@ -33,15 +33,16 @@ Document make_document(std::string_view kind, uint64_t seed, int64_t index) {
   return offline::make_chat(rng);
 }
 
-/// Whether neither the document (title aside) nor a paragraph in it came before; then it is
-/// remembered.
+/// Whether neither the document (title aside) nor a paragraph in it came before, in others or in
+/// itself; then it is remembered.
 bool all_new(const Document& document, std::unordered_set<uint64_t>& told) {
   constexpr size_t kParagraph = 120;  // bytes; shorter lines are answers, which may come again
-  std::vector<uint64_t> hashes = {stream_of(document.body.c_str())};
+  std::unordered_set<uint64_t> hashes;
   std::istringstream lines(document.body);
   for (std::string line; std::getline(lines, line);) {
-    if (line.size() >= kParagraph) hashes.push_back(stream_of(line.c_str()));
+    if (line.size() >= kParagraph && !hashes.insert(stream_of(line.c_str())).second) return false;
   }
+  hashes.insert(stream_of(document.body.c_str()));
   if (std::ranges::any_of(hashes, [&](uint64_t hash) { return told.contains(hash); })) return false;
   told.insert(hashes.begin(), hashes.end());
   return true;

@@ -77,6 +77,37 @@ TEST(GenerateOffline, IsPlainEnglishOfAFewThousandWords) {
   EXPECT_TRUE(looks_english(text));
 }
 
+TEST(GenerateOffline, ArticlesFitTheirWords) {
+  const std::set<std::string> like_consonants = {"one",    "once",  "use",
+                                                 "useful", "usual", "european"};
+  const std::set<std::string> like_vowels = {"hour", "honest"};
+  const std::string text = generate(offline_kinds(), 11, 2000000);
+  int64_t articles = 0;
+  for (const std::string& line : lines_of(text)) {
+    const auto words = plain_words(line);
+    for (size_t i = 0; i + 1 < words.size(); ++i) {
+      if (words[i] != "a" && words[i] != "an") continue;
+      const std::string& next = words[i + 1];
+      const bool letter = std::string("aeiou").find(next.front()) != std::string::npos;
+      const bool vowel = letter ? !like_consonants.contains(next) : like_vowels.contains(next);
+      EXPECT_EQ(words[i], vowel ? "an" : "a") << line;
+      ++articles;
+    }
+  }
+  EXPECT_GT(articles, 10000);
+}
+
+TEST(GenerateOffline, TheDayAfterFebruary28IsThatOfACommonYear) {
+  for (const std::string& line : lines_of(generate({"dates"}, 12, 2000000))) {
+    const bool named = line.find("March 1 comes after") != std::string::npos ||
+                       line.find("day before March 1 ") != std::string::npos ||
+                       line.find("day before February 28 ") != std::string::npos;
+    if (named) {
+      EXPECT_NE(line.find("common year"), std::string::npos) << line;
+    }
+  }
+}
+
 TEST(GenerateOffline, EveryQuestionHasItsAnswerBelow) {
   int64_t questions = 0;
   const std::string text = generate({"chats", "words", "topics", "dates"}, 6, 500000);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <condition_variable>
 #include <deque>
 #include <exception>
@@ -33,6 +34,13 @@ std::string name_of(const GenerateTask& task) {
   return printable(task.list + " \"" + task.item + "\", " + task.name, 300);
 }
 
+/// A model's text, cleaned, and why not to keep it.
+struct Candidate {
+  std::string text;
+  std::optional<std::string> reason;
+  std::optional<int64_t> tokens;
+};
+
 /// Everything that the workers share.
 class Run {
  public:
@@ -52,9 +60,10 @@ class Run {
   void work();
   std::optional<GenerateTask> next();
   LlmOutcome ask(const GenerateTask& task);
-  void record(const GenerateTask& task, const LlmOutcome& outcome);
-  void keep_or_reject(const GenerateTask& task, ManifestEntry entry, const LlmReply& reply);
-  std::optional<std::string> reason_against(const std::string& text);
+  void record(const GenerateTask& task, const LlmOutcome& outcome, const Candidate& candidate);
+  Candidate candidate_of(const LlmReply& reply) const;
+  void keep_or_reject(const GenerateTask& task, ManifestEntry entry, const Candidate& candidate);
+  std::optional<std::string> copy_of(const std::string& text);
   void remember(const fs::path& file);
   bool is_a_persons(const GenerateTask& task) const;
   bool wait(Clock::time_point until);
@@ -85,15 +94,14 @@ bool Run::is_a_persons(const GenerateTask& task) const {
   const fs::path file = texts_ / task.file;
   if (!fs::exists(fs::symlink_status(file))) return false;
   if (!fs::is_regular_file(file)) return true;  // a link that leads nowhere, a folder
-  const ManifestEntry* entry = manifest_.find(task.key());
-  return entry == nullptr || entry->hash != io::hash128_file_hex(file);
+  return !manifest_.wrote(task.key(), io::hash128_file_hex(file));
 }
 
 /// Makes a text that stands in the folder known to the search for duplicates.
 void Run::remember(const fs::path& file) {
   constexpr int64_t kMaxBytes = 4 << 20;
   if (!fs::is_regular_file(file) || fs::file_size(file) > kMaxBytes) return;
-  reason_against(io::read_file(file, kMaxBytes));
+  copy_of(io::read_file(file, kMaxBytes));
 }
 
 /// Leaves out what is there already.
@@ -107,8 +115,10 @@ void Run::choose(std::vector<GenerateTask> tasks) {
       continue;
     }
     const bool there = fs::is_regular_file(file);
-    const bool same = entry != nullptr && entry->answers(task, server_.model);
-    if (same && (entry->status == "rejected" || (entry->status == "done" && there))) {
+    const bool same = entry != nullptr && entry->answers(ManifestEntry::of(task, server_));
+    // A run killed between the two leaves the text of an earlier request under this one's entry.
+    const bool done = same && there && entry->hash == io::hash128_file_hex(file);
+    if (done || (same && entry->status == "rejected")) {
       ++counts_.earlier;
       if (there) remember(file);
       continue;
@@ -148,9 +158,11 @@ void Run::work() {
   try {
     while (const auto task = next()) {
       const LlmOutcome outcome = ask(*task);
+      const bool written = outcome.kind == LlmOutcome::kText;
+      const Candidate candidate = written ? candidate_of(outcome.reply) : Candidate();
       const std::lock_guard lock(mutex_);
-      if (outcome.kind != LlmOutcome::kText && stop_.stop_requested()) break;
-      record(*task, outcome);
+      if (!written && stop_.stop_requested()) break;
+      record(*task, outcome, candidate);
     }
   } catch (...) {  // the disk is full, say
     const std::lock_guard lock(mutex_);
@@ -179,7 +191,8 @@ LlmOutcome Run::ask(const GenerateTask& task) {
     if (outcome.kind != LlmOutcome::kAgain || stop_.stop_requested()) return outcome;
     if (attempt >= options_.retries) return outcome;
     auto pause = backoff(attempt, milliseconds(options_.backoff), longest, rng);
-    if (outcome.wait) pause = std::min(std::max(pause, *outcome.wait), longest);
+    // What the server asks for, and the random part: all that were refused wait for the same time.
+    if (outcome.wait) pause = std::min(*outcome.wait + pause, longest);
     note(fmt::format("again in {:.1f} s: {}: {}", static_cast<double>(pause.count()) / 1000,
                      name_of(task), outcome.reason));
     if (!wait(Clock::now() + pause)) return outcome;
@@ -200,7 +213,7 @@ void Run::pace() {
   {
     const std::lock_guard lock(mutex_);
     slot = std::max(Clock::now(), next_slot_);
-    next_slot_ = slot + milliseconds(60 / options_.rate);
+    next_slot_ = slot + std::chrono::nanoseconds(std::llround(60e9 / options_.rate));
   }
   wait(slot);
 }
@@ -210,12 +223,12 @@ void Run::note(std::string text) {
   notes_.push_back(std::move(text));
 }
 
-void Run::record(const GenerateTask& task, const LlmOutcome& outcome) {
-  auto entry = ManifestEntry::of(task, server_.model);
+void Run::record(const GenerateTask& task, const LlmOutcome& outcome, const Candidate& candidate) {
+  auto entry = ManifestEntry::of(task, server_);
   ++counts_.finished;
   if (outcome.kind == LlmOutcome::kText) {
     failed_in_a_row_ = 0;
-    keep_or_reject(task, std::move(entry), outcome.reply);
+    keep_or_reject(task, std::move(entry), candidate);
     return;
   }
   ++counts_.failed;
@@ -234,9 +247,27 @@ void Run::record(const GenerateTask& task, const LlmOutcome& outcome) {
   stop_.request_stop();
 }
 
-/// The reason not to keep `text`. One that is kept counts as seen.
-std::optional<std::string> Run::reason_against(const std::string& text) {
-  if (const auto reason = filters_.reason_against(text)) return reason;
+/// Cleans and judges; called without the lock, for a text may be long.
+Candidate Run::candidate_of(const LlmReply& reply) const {
+  Candidate made{.tokens = reply.tokens};
+  // No cleaning makes so much fit: a character is at most four bytes.
+  if (static_cast<int64_t>(reply.text.size()) / 8 > filters_.max_chars) {
+    made.reason = fmt::format("too long: {} bytes", reply.text.size());
+    return made;
+  }
+  made.text = clean_reply(reply.text);
+  if (reply.cut) made.text = up_to_last_sentence(made.text);
+  made.reason = filters_.reason_against(made.text);
+  const std::string& key = server_.key;
+  const auto holds_key = [&](const std::string& text) {
+    return !key.empty() && text.find(key) != std::string::npos;
+  };
+  if (holds_key(reply.text) || holds_key(made.text)) made.reason = "it holds the key";
+  return made;
+}
+
+/// The reason not to keep `text` beside the others. One without a reason counts as seen.
+std::optional<std::string> Run::copy_of(const std::string& text) {
   std::string words;
   for (const std::string& word : plain_words(text)) words += word + ' ';
   if (!exact_.insert(io::hash128_hex(io::as_bytes(words))).second) return "a copy of another text";
@@ -245,14 +276,11 @@ std::optional<std::string> Run::reason_against(const std::string& text) {
   return std::nullopt;
 }
 
-void Run::keep_or_reject(const GenerateTask& task, ManifestEntry entry, const LlmReply& reply) {
-  entry.tokens = reply.tokens;
-  counts_.tokens += reply.tokens.value_or(0);
-  std::string text = clean_reply(reply.text);
-  if (reply.cut) text = up_to_last_sentence(text);
-  auto reason = reason_against(text);
-  const bool leak = !server_.key.empty() && reply.text.find(server_.key) != std::string::npos;
-  if (leak) reason = "it holds the key";
+void Run::keep_or_reject(const GenerateTask& task, ManifestEntry entry,
+                         const Candidate& candidate) {
+  entry.tokens = candidate.tokens;
+  counts_.tokens += candidate.tokens.value_or(0);
+  const auto reason = candidate.reason ? candidate.reason : copy_of(candidate.text);
   if (reason) {
     ++counts_.rejected;
     entry.status = "rejected";
@@ -265,7 +293,7 @@ void Run::keep_or_reject(const GenerateTask& task, ManifestEntry entry, const Ll
     ++counts_.kept;
     return;
   }
-  text += '\n';
+  const std::string text = candidate.text + '\n';
   entry.status = "done";
   entry.file = task.file;
   entry.hash = io::hash128_hex(io::as_bytes(text));
@@ -296,16 +324,18 @@ void RemoteOptions::check() const {
   const auto refuse = [](const std::string& what) {
     throw Error(ErrorKind::kUsage, {.what = what});
   };
-  constexpr int64_t kMaxConcurrency = 256, kMaxRetries = 100;
+  constexpr int64_t kMaxConcurrency = 64, kMaxRetries = 100;
   constexpr double kMaxSeconds = 86400;
-  if (concurrency < 1 || concurrency > kMaxConcurrency) refuse("--concurrency is 1 to 256");
+  if (concurrency < 1 || concurrency > kMaxConcurrency) refuse("--concurrency is 1 to 64");
   if (!(timeout > 0 && timeout <= kMaxSeconds)) refuse("--timeout is seconds, up to a day");
   if (retries < 0 || retries > kMaxRetries) refuse("--retries is 0 to 100");
   if (!(backoff >= 0 && backoff <= kMaxSeconds)) refuse("--backoff is seconds, up to a day");
   if (!(max_backoff >= 0 && max_backoff <= kMaxSeconds)) {
     refuse("--max-backoff is seconds, up to a day");
   }
-  if (!(rate >= 0 && rate <= 1e6)) refuse("--rate is requests a minute, up to a million");
+  if (rate != 0 && !(rate >= 0.01 && rate <= 1e6)) {
+    refuse("--rate is requests a minute, 0.01 to a million; 0 for no limit");
+  }
   if (limit < 0) refuse("--limit is 0 or more");
   if (!(near_duplicates > 0.5 && near_duplicates <= 1)) {
     refuse("--near-duplicates is above 0.5 and at most 1");
@@ -316,6 +346,7 @@ RemoteCounts generate_remote(const LlmServer& server, std::vector<GenerateTask> 
                              const TextFilters& filters, const RemoteOptions& options,
                              const std::filesystem::path& out, const RemoteProgress& progress) {
   options.check();
+  filters.check();
   io::make_directories(out / "texts");
   return Run(server, filters, options, out).run(std::move(tasks), progress);
 }

@@ -1,8 +1,11 @@
 #include "adder/data/generate_remote.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <atomic>
+#include <cmath>
+#include <csignal>
 #include <map>
 #include <set>
 
@@ -357,6 +360,48 @@ TEST_F(GenerateRemote, WhatAPersonWroteStays) {
   EXPECT_EQ(text("bear"), text_about("bears") + "\n");
 }
 
+TEST_F(GenerateRemote, AFailedRequestMakesNoTextAPersons) {
+  TestHttpServer first(answer_well);
+  run(first);
+  seed_ = 2;
+  const auto anew = [](const TestRequest& request, const Send& send) {
+    send(ollama_reply(text_about(item_in(request) + "s")));
+  };
+  TestHttpServer busy([&](const TestRequest& request, const Send& send) {
+    if (item_in(request) == "bear") {
+      send(TestHttpServer::reply("503 Service Unavailable", "busy", "text/plain"));
+    } else {
+      anew(request, send);
+    }
+  });
+  EXPECT_EQ(run(busy).failed, 1);
+  TestHttpServer well(anew);
+  const auto counts = run(well);
+  EXPECT_EQ(counts.kept, 0);
+  EXPECT_EQ(counts.earlier, 3);
+  EXPECT_EQ(counts.done, 1);
+  EXPECT_EQ(text("bear"), text_about("bears") + "\n");
+}
+
+TEST_F(GenerateRemote, AnotherSystemMessageIsAnotherRequest) {
+  TestHttpServer first(answer_well), second([](const TestRequest&request, const Send&send) {
+    send(ollama_reply(text_about(item_in(request) + "s")));
+  });
+  run(first);
+  server_.system = "Be brief.";
+  EXPECT_EQ(run(second).done, 4);
+}
+
+TEST_F(GenerateRemote, ATextFarTooLongIsNotCleaned) {
+  items_ = {"apple"};
+  filters_.max_chars = 1000;
+  TestHttpServer server([](const TestRequest&, const Send& send) {
+    send(ollama_reply("<think>" + std::string(9000, 'a') + "</think>" + text_about("apple")));
+  });
+  EXPECT_EQ(run(server).rejected, 1);
+  EXPECT_TRUE(said("too long: 9")) << notes_;
+}
+
 TEST_F(GenerateRemote, AFileThatAppearsWhileTheServerWritesStays) {
   items_ = {"apple"};
   TestHttpServer server([&](const TestRequest& request, const Send& send) {
@@ -380,7 +425,7 @@ TEST_F(GenerateRemote, TheKeyIsSentAndNowhereElse) {
     } else if (item == "bear") {  // so does a text
       send(ollama_reply(text_about("bear") + " " + kKey));
     } else {
-      send(TestHttpServer::reply("200 OK", "x", std::string("text/") + kKey));
+      send(TestHttpServer::reply("200 OK", "x", "text/" + std::string(190, 'x') + kKey));
     }
   });
   const auto counts = run(server);
@@ -391,6 +436,15 @@ TEST_F(GenerateRemote, TheKeyIsSentAndNowhereElse) {
     if (entry.is_regular_file()) everything += io::read_file(entry.path(), 1 << 20);
   }
   EXPECT_EQ(everything.find(kKey), std::string::npos) << everything;
+}
+
+TEST_F(GenerateRemote, AKeyThatCleaningPutsTogetherIsSeen) {
+  items_ = {"apple"};
+  TestHttpServer server([](const TestRequest&, const Send& send) {
+    send(ollama_reply(text_about("apple") + " sk-**very**-secret."));
+  });
+  EXPECT_EQ(run(server).rejected, 1);
+  EXPECT_TRUE(said("it holds the key")) << notes_;
 }
 
 TEST_F(GenerateRemote, AKeyThatIsInItsOwnMaskIsMaskedOnce) {
@@ -444,6 +498,53 @@ TEST_F(GenerateRemote, OneRunAtATimeInAFolder) {
   });
   EXPECT_EQ(run(server).done, 1);
   EXPECT_NE(said.find("another program"), std::string::npos) << said;
+}
+
+TEST_F(GenerateRemote, OptionsHaveLimits) {
+  options_.concurrency = 65;
+  EXPECT_NE(error_of([&] { options_.check(); }), "");
+  options_.concurrency = 64;
+  EXPECT_EQ(error_of([&] { options_.check(); }), "");
+  for (const double rate : {0.001, -1.0, std::nan("")}) {
+    options_.rate = rate;
+    EXPECT_NE(error_of([&] { options_.check(); }), "") << rate;
+  }
+}
+
+TEST_F(GenerateRemote, AManifestsLastLineMayLackItsEnd) {
+  TestHttpServer server(answer_well);
+  run(server);
+  std::string lines = manifest();
+  lines.pop_back();
+  io::write_file_atomic(out_ / "manifest.jsonl", lines);
+  EXPECT_EQ(run(server).earlier, 4);
+  EXPECT_EQ(manifest(), lines + "\n");
+}
+
+TEST_F(GenerateRemote, AFailedWriteLeavesNoHalfLine) {
+  const fs::path file = folder_ / "manifest.jsonl";
+  ManifestEntry entry{.list = "words", .item = "apple", .name = "story", .status = "failed"};
+  {
+    GenerateManifest manifest(file);
+    manifest.add(entry);
+    const std::string whole = io::read_file(file, 1 << 20);
+    rlimit before{};
+    getrlimit(RLIMIT_FSIZE, &before);
+    const auto ignored = signal(SIGXFSZ, SIG_IGN);
+    const rlimit full{.rlim_cur = whole.size() + 10, .rlim_max = before.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &full);
+    entry.item = "bear";
+    const std::string said = error_of([&] { manifest.add(entry); });
+    setrlimit(RLIMIT_FSIZE, &before);
+    signal(SIGXFSZ, ignored);
+    EXPECT_NE(said, "");
+    EXPECT_EQ(io::read_file(file, 1 << 20), whole);
+    entry.item = "cloud";
+    manifest.add(entry);
+  }
+  GenerateManifest manifest(file);
+  EXPECT_EQ(manifest.find("words\nbear\nstory"), nullptr);
+  EXPECT_NE(manifest.find("words\ncloud\nstory"), nullptr);
 }
 
 TEST_F(GenerateRemote, ABrokenManifestIsNamedByItsLine) {

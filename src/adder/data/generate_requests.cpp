@@ -50,7 +50,6 @@ std::string prompt_for(const PromptTemplate& form, std::string_view item) {
 }  // namespace
 
 ItemList read_item_list(const std::filesystem::path& file) {
-  constexpr int64_t kMaxBytes = 64 << 20;
   ItemList list;
   const std::string name = file.filename().string();
   list.name = name.substr(0, name.find('.'));
@@ -60,6 +59,13 @@ ItemList read_item_list(const std::filesystem::path& file) {
                  .where = printable(file.string(), 500),
                  .next = "call it words.txt, topics.txt or dates.txt, or as your templates do"});
   }
+  list.items = read_items(file);
+  return list;
+}
+
+std::vector<std::string> read_items(const std::filesystem::path& file) {
+  constexpr int64_t kMaxBytes = 64 << 20;
+  std::vector<std::string> items;
   const std::string text = io::read_file(file, kMaxBytes);
   std::unordered_set<std::string_view> seen;
   int number = 0;
@@ -73,12 +79,12 @@ ItemList read_item_list(const std::filesystem::path& file) {
       refuse_item(file, number, "it is longer than 200 bytes");
     }
     if (!io::is_utf8(item)) refuse_item(file, number, "it is not UTF-8");
-    list.items.emplace_back(item);
+    items.emplace_back(item);
   }
-  if (list.items.empty()) {
+  if (items.empty()) {
     throw Error(ErrorKind::kFormat, {.what = "the list has no item", .where = file.string()});
   }
-  return list;
+  return items;
 }
 
 std::vector<PromptTemplate> built_in_templates() {

@@ -18,9 +18,12 @@ struct ItemList {
 /// The lists that come with Adder, which are also what offline texts are about.
 std::vector<ItemList> built_in_lists();
 
-/// A file with an item a line, named by its file name up to the first dot (of a-z, 0-9, "-" and
-/// "_"). Empty lines and those that begin with "#" are passed over, and so are items that came
-/// before. Throws kFormat for what is not UTF-8, an item above 200 bytes, and a file without any.
+/// A file with an item a line. Empty lines and those that begin with "#" are passed over, and so
+/// are items that came before. Throws kFormat for what is not UTF-8, an item above 200 bytes, and a
+/// file without any.
+std::vector<std::string> read_items(const std::filesystem::path& file);
+
+/// The items of a file, named by its file name up to the first dot (of a-z, 0-9, "-" and "_").
 ItemList read_item_list(const std::filesystem::path& file);
 
 /// A prompt in which "{item}" stands for the item.

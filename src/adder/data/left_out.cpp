@@ -12,6 +12,20 @@ void LeftOut::add(const std::vector<text::Dropped>& dropped) {
   for (const auto& [character, count] : dropped) counts_[character] += count;
 }
 
+std::vector<text::Dropped> LeftOut::list() const {
+  std::vector<text::Dropped> list;
+  for (const auto& [character, count] : counts_) list.push_back({character, count});
+  return list;
+}
+
+int64_t LeftOut::bytes() const {
+  int64_t bytes = 0;
+  for (const auto& [character, count] : counts_) {
+    bytes += static_cast<int64_t>(character.size()) * count;
+  }
+  return bytes;
+}
+
 std::string LeftOut::note() const {
   if (counts_.empty()) return {};
   constexpr size_t kNamed = 5;

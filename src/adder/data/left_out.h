@@ -14,7 +14,12 @@ class LeftOut {
  public:
   void add(const std::vector<text::Dropped>& dropped);
 
-  /// "the tokenizer does not have 2 characters of the text, which are left out 12 times: U+2603 '☃'
+  /// By character.
+  std::vector<text::Dropped> list() const;
+  /// Of all of them together.
+  int64_t bytes() const;
+
+  /// "the tokenizer does not have 2 characters of the text, left out 12 times: U+2603 '☃'
   /// (11), ...": those left out most often first. Empty where nothing was.
   std::string note() const;
 

@@ -8,6 +8,8 @@
 namespace adder::data {
 namespace {
 
+constexpr int64_t kMaxTokens = 1 << 30;  // that an answer may say it has: they are added up
+
 const char* path_of(LlmApi api) {
   switch (api) {
     case LlmApi::kOllamaGenerate:
@@ -36,6 +38,11 @@ io::Json messages_of(const LlmServer& server, std::string_view prompt) {
 
 io::HttpUrl llm_url(LlmApi api, std::string_view endpoint) {
   io::HttpUrl url = io::parse_http_url(endpoint);
+  if (url.target.find('?') != std::string::npos) {
+    throw Error(ErrorKind::kUsage,
+                {.what = "the server's address has a query (\"?\")",
+                 .next = "give the address alone: its path is found, and a key goes in --key-env"});
+  }
   const std::string_view path = path_of(api);
   std::string target = url.target;
   while (target.ends_with('/')) target.pop_back();
@@ -115,8 +122,8 @@ void LlmReplyReader::take(const io::Json& message) {
   const io::JsonView view(message, "the server's answer");
   if (!message.is_object()) view.fail("an object");
   if (view.has("error")) {
-    throw Error(ErrorKind::kIo,
-                {.what = "the server reports an error", .why = llm_error_text(message.dump())});
+    throw Error(ErrorKind::kIo, {.what = "the server reports an error",
+                                 .why = llm_error_text(message.dump(), key_)});
   }
   if (api_ == LlmApi::kOpenAiChat) {
     take_openai(view);
@@ -136,13 +143,13 @@ void LlmReplyReader::take_ollama(const io::JsonView& view) {
     return;
   }
   done_ = true;
-  if (view.has("eval_count")) reply_.tokens = view.at("eval_count").as_integer(0);
+  if (view.has("eval_count")) reply_.tokens = view.at("eval_count").as_integer(0, kMaxTokens);
   reply_.cut = view.string("done_reason", "") == "length";
 }
 
 void LlmReplyReader::take_openai(const io::JsonView& view) {
   if (const auto usage = view.find("usage"); usage && usage->has("completion_tokens")) {
-    reply_.tokens = usage->at("completion_tokens").as_integer(0);
+    reply_.tokens = usage->at("completion_tokens").as_integer(0, kMaxTokens);
   }
   const auto choices = view.at("choices").items();
   if (choices.empty()) return;  // the event that brings the usage
@@ -150,29 +157,41 @@ void LlmReplyReader::take_openai(const io::JsonView& view) {
     reply_.text += said->string("content", "");
   }
   const std::string reason = choices[0].string("finish_reason", "");
-  if (reason == "length") reply_.cut = true;
+  if (reason == "length" || reason == "content_filter") reply_.cut = true;
   if (!reason.empty()) ended_ = true;
   // A stream goes on to its "[DONE]", with the usage before it.
   if (!stream_) done_ = true;
 }
 
-std::string llm_error_text(std::string_view body) {
+std::string without_key(std::string text, const std::string& key) {
+  constexpr std::string_view kShown = "(key)";
+  for (size_t at = 0; !key.empty() && (at = text.find(key, at)) != std::string::npos;) {
+    text.replace(at, key.size(), kShown);
+    at += kShown.size();
+  }
+  return text;
+}
+
+std::string llm_error_text(std::string_view body, const std::string& key) {
   constexpr size_t kMaxBytes = 300;
+  const auto shown = [&key](const std::string& text) {
+    return printable(without_key(text, key), kMaxBytes);
+  };
   try {
     const io::Json json = io::parse_json(body, "", {.max_bytes = 1 << 20, .max_depth = 16});
     if (json.is_object() && json.contains("error")) {
       const io::Json& error = json["error"];
-      if (error.is_string()) return printable(error.get<std::string>(), kMaxBytes);
+      if (error.is_string()) return shown(error.get<std::string>());
       if (error.is_object() && error.contains("message") && error["message"].is_string()) {
-        return printable(error["message"].get<std::string>(), kMaxBytes);
+        return shown(error["message"].get<std::string>());
       }
     }
   } catch (const Error&) {
     // Not JSON: its own words, then.
   }
-  std::string words(body.substr(0, 4 * kMaxBytes));
+  std::string words(body);
   std::ranges::replace(words, '\n', ' ');
-  return printable(words, kMaxBytes);
+  return shown(words);
 }
 
 }  // namespace adder::data

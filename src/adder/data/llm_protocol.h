@@ -27,6 +27,7 @@ struct LlmServer {
 };
 
 /// The address of `api` at an endpoint as users write it: with its path, with "/v1", or without.
+/// Throws kUsage for one with a query ("?"), which the path would end up in.
 io::HttpUrl llm_url(LlmApi api, std::string_view endpoint);
 
 io::HttpRequest llm_request(const LlmServer& server, std::string_view prompt, int64_t seed);
@@ -34,13 +35,14 @@ io::HttpRequest llm_request(const LlmServer& server, std::string_view prompt, in
 struct LlmReply {
   std::string text;
   std::optional<int64_t> tokens;  // that the server counted in it
-  bool cut = false;               // it reached max_tokens
+  bool cut = false;               // it reached max_tokens, or a filter of the server's ended it
 };
 
 /// Reads the body of a good answer (status 200) piece by piece.
 class LlmReplyReader {
  public:
-  explicit LlmReplyReader(const LlmServer& server) : api_(server.api), stream_(server.stream) {}
+  explicit LlmReplyReader(const LlmServer& server)
+      : api_(server.api), stream_(server.stream), key_(server.key) {}
 
   /// False once the answer is complete: nothing that follows matters. Throws kFormat for what is
   /// not the protocol, and kIo for an error that the server reports within the stream.
@@ -56,13 +58,19 @@ class LlmReplyReader {
 
   LlmApi api_;
   bool stream_;
+  std::string key_;      // to be kept out of errors
   std::string pending_;  // the line, or the whole, that is not complete
   bool done_ = false;    // nothing more is to come
   bool ended_ = false;   // the text is whole, though some servers send no end after it
   LlmReply reply_;
 };
 
-/// What a server says about an error, in short: the "error" of its JSON, or its first words.
-std::string llm_error_text(std::string_view body);
+/// `text` with "(key)" for the key. To be called before anything is cut off: half a key is found by
+/// nobody.
+std::string without_key(std::string text, const std::string& key);
+
+/// What a server says about an error, in short: the "error" of its JSON, or its first words;
+/// without the key.
+std::string llm_error_text(std::string_view body, const std::string& key);
 
 }  // namespace adder::data

@@ -118,6 +118,10 @@ TEST(LlmProtocol, KnowsATextThatWasCut) {
   LlmReplyReader ollama(server_of(LlmApi::kOllamaGenerate, false));
   ollama.feed(R"({"response":"One f","done":true,"done_reason":"length"})");
   EXPECT_TRUE(ollama.finish().cut);
+  LlmReplyReader filtered(server_of(LlmApi::kOpenAiChat, false));
+  filtered.feed(
+      R"({"choices":[{"message":{"content":"One f"},"finish_reason":"content_filter"}]})");
+  EXPECT_TRUE(filtered.finish().cut);
   LlmReplyReader openai(server_of(LlmApi::kOpenAiChat, true));
   openai.feed(
       "data: {\"choices\":[{\"delta\":{\"content\":\"One f\"},\"finish_reason\":"
@@ -134,9 +138,11 @@ TEST(LlmProtocol, ErrorsWithinAStreamAreErrors) {
 }
 
 TEST(LlmProtocol, OddAnswersAreRefused) {
-  for (const char* body : {"[]", "3", "{}", "{\"response\":5,\"done\":true}", "<html></html>",
-                           "{\"response\":\"x\",\"done\":\"yes\"}",
-                           "{\"response\":\"x\",\"done\":true,\"eval_count\":-1}"}) {
+  for (const char* body :
+       {"[]", "3", "{}", "{\"response\":5,\"done\":true}", "<html></html>",
+        "{\"response\":\"x\",\"done\":\"yes\"}",
+        "{\"response\":\"x\",\"done\":true,\"eval_count\":-1}",
+        "{\"response\":\"x\",\"done\":true,\"eval_count\":9000000000000000000}"}) {
     LlmReplyReader reader(server_of(LlmApi::kOllamaGenerate, false));
     EXPECT_NE(error_of([&] {
                 reader.feed(body);
@@ -157,11 +163,35 @@ TEST(LlmProtocol, OddAnswersAreRefused) {
 }
 
 TEST(LlmProtocol, ErrorTextIsShortAndPrintable) {
-  EXPECT_EQ(llm_error_text(R"({"error":{"message":"no such model","code":1}})"), "no such model");
-  EXPECT_EQ(llm_error_text(R"({"error":"full"})"), "full");
-  EXPECT_EQ(llm_error_text("<h1>Bad\nGateway</h1>"), "<h1>Bad Gateway</h1>");
-  EXPECT_EQ(llm_error_text("\x1b[2J").find('\x1b'), std::string::npos);
-  EXPECT_LT(llm_error_text(std::string(100000, 'x')).size(), 400u);
+  EXPECT_EQ(llm_error_text(R"({"error":{"message":"no such model","code":1}})", ""),
+            "no such model");
+  EXPECT_EQ(llm_error_text(R"({"error":"full"})", ""), "full");
+  EXPECT_EQ(llm_error_text("<h1>Bad\nGateway</h1>", ""), "<h1>Bad Gateway</h1>");
+  EXPECT_EQ(llm_error_text("\x1b[2J", "").find('\x1b'), std::string::npos);
+  EXPECT_LT(llm_error_text(std::string(100000, 'x'), "").size(), 400u);
+}
+
+TEST(LlmProtocol, AnErrorsTextIsCutBehindTheKeyNotInIt) {
+  const std::string key = "sk-nobody-may-see-this";
+  for (const std::string& before : {std::string(290, 'x'), std::string(299, 'x')}) {
+    const std::string escaped = "sk\\u002dnobody-may-see-this";
+    for (const std::string& body : {before + key, "{\"error\":\"" + before + key + "\"}",
+                                    "{\"error\":{\"message\":\"" + before + escaped + "\"}}"}) {
+      const std::string said = llm_error_text(body, key);
+      EXPECT_EQ(said.find("sk"), std::string::npos) << said;
+    }
+    LlmServer server = server_of(LlmApi::kOllamaGenerate, true);
+    server.key = key;
+    LlmReplyReader reader(server);
+    const std::string said =
+        error_of([&] { reader.feed("{\"error\":\"" + before + key + "\"}\n"); });
+    EXPECT_NE(said.find("xxx"), std::string::npos);
+    EXPECT_EQ(said.find("sk"), std::string::npos) << said;
+  }
+}
+
+TEST(LlmProtocol, AnAddressWithAQueryIsRefused) {
+  EXPECT_NE(error_of([&] { path_of(LlmApi::kOpenAiChat, "https://h/v1?key=secret"); }), "");
 }
 
 }  // namespace

@@ -47,13 +47,24 @@ int64_t count_bytes(CorpusReader& reader, const Corpus& corpus) {
   return bytes;
 }
 
+/// The first `size` bytes of the next part of a document, whose rest is held out.
+void show(text::BpeTrainer& trainer, const TextPiece& piece, size_t size) {
+  trainer.add(piece.text.substr(0, size), piece.last || size < piece.text.size());
+}
+void show(text::WordCounter& counter, const TextPiece& piece, size_t size) {
+  const bool cut = size < piece.text.size();
+  const bool in_word = cut && piece.text[size] != ' ' && piece.text[size] != '\n';
+  counter.add(piece.text.substr(0, size), (piece.last || cut) && !in_word);
+  if (in_word) counter.cut();
+}
+
 /// Shows `learner` the first `bytes` of what is trained on.
 template <typename Learner>
 void learn_beginning(Learner& learner, CorpusReader& reader, const Corpus& corpus, int64_t bytes) {
   reader.for_each_text(corpus, Take::kTrained, [&](const TextPiece& piece) {
     const size_t wanted = std::min(piece.text.size(), static_cast<size_t>(bytes));
     const size_t size = wanted == 0 ? 0 : text::code_point_boundary(piece.text, wanted);
-    learner.add(piece.text.substr(0, size), piece.last || size < piece.text.size());
+    show(learner, piece, size);
     bytes -= std::min(bytes, static_cast<int64_t>(size));
   });
 }

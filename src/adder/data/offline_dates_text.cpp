@@ -55,11 +55,17 @@ std::string place_in_year(const Day& day) {
   return fmt::format("{} is day {} of a common year, and {} after it.", name_of(day), number, rest);
 }
 
+/// February 28 and March 1, between which a leap year has another day.
+bool beside_leap_day(int number) {
+  return number == 59 || number == 60;
+}
+
 std::string neighbours(const Day& day) {
   const int number = number_in_year(day);
   const Day before = day_of_year(number == 1 ? kDaysInYear : number - 1);
   const Day after = day_of_year(number == kDaysInYear ? 1 : number + 1);
-  return fmt::format("The day before {} is {}, and the day after is {}.", name_of(day),
+  return fmt::format("{} day before {} is {}, and the day after is {}.",
+                     beside_leap_day(number) ? "In a common year, the" : "The", name_of(day),
                      name_of(before), name_of(after));
 }
 
@@ -92,10 +98,12 @@ Exchange ask_calendar(Rng& rng, const Day& day) {
     case 2:
       return {"Which month comes before " + month + "?",
               month_name(before) + " comes before " + month + "."};
-    case 3:
+    case 3: {
+      const int number = number_in_year(day);
       return {"Which day comes after " + date + "?",
-              name_of(day_of_year(number_in_year(day) % kDaysInYear + 1)) + " comes after " + date +
-                  "."};
+              name_of(day_of_year(number % kDaysInYear + 1)) + " comes after " + date +
+                  (number == 59 ? " in a common year." : ".")};
+    }
     case 4:
       return {"Which season is it in " + month + "?", season(day)};
     default:

@@ -41,6 +41,7 @@ std::vector<int32_t> PieceEncoder::feed(std::string_view text, bool last) {
     const auto before = begun_ ? text::Before::kText : text::Before::kNothing;
     const auto more =
         tokenizer_.encode(rest.substr(0, piece), text::EncodeOptions{.before = before});
+    left_out_.add(tokenizer_.dropped(rest.substr(0, piece)));
     begun_ = true;
     ids.insert(ids.end(), more.begin(), more.end());
     done += piece;

@@ -6,9 +6,11 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "adder/data/document_stream.h"
+#include "adder/data/left_out.h"
 #include "adder/text/tokenizer.h"
 
 namespace adder::data {
@@ -24,12 +26,16 @@ class PieceEncoder {
   /// kUnsupported when a text has no place to cut at for kMaxLineBytes.
   std::vector<int32_t> feed(std::string_view text, bool last);
 
+  /// The characters that the tokenizer left out of what was encoded since the last call.
+  LeftOut take_left_out() { return std::exchange(left_out_, {}); }
+
  private:
   const text::Tokenizer& tokenizer_;
   size_t piece_bytes_;
   size_t wanted_;       // bytes to have before a place to cut at is looked for
   std::string rest_;    // of the text, not encoded yet
   bool begun_ = false;  // a part of the text is encoded
+  LeftOut left_out_;
 };
 
 }  // namespace adder::data

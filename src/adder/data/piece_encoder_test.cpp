@@ -10,6 +10,9 @@
 #include "adder/text/bpe_trainer.h"
 #include "adder/text/byte_tokenizer.h"
 #include "adder/text/char_tokenizer.h"
+#include "adder/text/utf8.h"
+#include "adder/text/word_counter.h"
+#include "adder/text/word_tokenizer.h"
 
 namespace adder::data {
 namespace {
@@ -65,6 +68,28 @@ TEST(PieceEncoder, GivesTheIdsOfTheWholeText) {
         ASSERT_TRUE(ids == expected) << tokenizer->kind() << " " << piece_bytes << " " << fed;
       }
     }
+  }
+}
+
+// A letter and its accent make one character, wherever the text is fed in two.
+TEST(PieceEncoder, CountsWhatIsLeftOutWhereItIsEncoded) {
+  text::WordCounter counter({});
+  counter.add("caf\xC3\xA9 x\n");
+  const text::WordTokenizer words(counter.make());
+  for (const size_t fed : {1, 2, 3, 5, 100}) {
+    PieceEncoder encoder(words, 4);
+    const std::string text = "cafe\xCC\x81 x\r\n\xE2\x98\x83 cafe\xCC\x81";
+    for (size_t at = 0; at < text.size();) {
+      const auto part =
+          text.substr(at, text::code_point_boundary(std::string_view(text).substr(at), fed));
+      at += part.size();
+      encoder.feed(part, at == text.size());
+    }
+    const auto left_out = encoder.take_left_out();
+    ASSERT_EQ(left_out.list().size(), 1u) << fed << ": " << left_out.note();
+    EXPECT_EQ(left_out.list()[0].character, "\xE2\x98\x83");
+    EXPECT_EQ(left_out.bytes(), 3);
+    EXPECT_TRUE(encoder.take_left_out().list().empty());
   }
 }
 

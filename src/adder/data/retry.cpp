@@ -15,6 +15,7 @@ Milliseconds backoff(int attempt, Milliseconds base, Milliseconds longest, Rng& 
 
 std::optional<Milliseconds> retry_after(std::string_view field,
                                         std::chrono::system_clock::time_point now) {
+  constexpr int64_t kLongest = 999'999'999;  // seconds
   if (field.empty() || field.size() > 40) return std::nullopt;
   const std::string text(field);
   if (std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; })) {
@@ -24,8 +25,10 @@ std::optional<Milliseconds> retry_after(std::string_view field,
   std::tm date{};
   const char* end = strptime(text.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &date);
   if (end == nullptr || *end != 0) return std::nullopt;
-  const auto then = std::chrono::system_clock::from_time_t(timegm(&date));
-  return std::max(Milliseconds(0), std::chrono::duration_cast<Milliseconds>(then - now));
+  // In whole seconds: the clock's own unit overflows long before the year 9999.
+  const int64_t then = timegm(&date);
+  const int64_t seconds = then - std::chrono::system_clock::to_time_t(now);
+  return std::chrono::seconds(std::clamp(seconds, int64_t{0}, kLongest));
 }
 
 bool worth_retrying(int http_status) {

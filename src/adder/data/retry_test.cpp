@@ -28,6 +28,8 @@ TEST(Retry, ReadsRetryAfter) {
   EXPECT_EQ(retry_after("0", now), 0s);
   EXPECT_EQ(retry_after("Sun, 06 Nov 1994 08:49:37 GMT", now), 90s);
   EXPECT_EQ(retry_after("Sat, 05 Nov 1994 08:49:37 GMT", now), 0s);
+  EXPECT_GT(retry_after("Fri, 31 Dec 9999 23:59:59 GMT", now), 10000h);
+  EXPECT_EQ(retry_after("Tue, 01 Jan 0001 00:00:00 GMT", now), 0s);
   for (const char* odd : {"", "soon", "-1", "1.5", "99999999999", "Sun, 06 Nov 1994", "1 ",
                           "Sun, 06 Nov 1994 08:49:37 GMT and more than that"}) {
     EXPECT_EQ(retry_after(odd, now), std::nullopt) << odd;

@@ -40,6 +40,8 @@ class ShardWriter {
   /// after the last, where it has them. Throws what PieceEncoder::feed() throws; the writer is to
   /// be given up then.
   void add_text(const TextPiece& piece);
+  /// PieceEncoder::take_left_out() of these texts.
+  LeftOut take_left_out() { return encoder_.take_left_out(); }
   /// A whole document. An empty one adds nothing.
   void add_document(std::string_view text);
   /// The same from ids: all tokens of one document, bos and eos included. `answers`: empty, or one

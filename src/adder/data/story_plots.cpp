@@ -29,7 +29,7 @@ constexpr Text kThanks[] = {"\"Thank you, {friend},\" said {hero}.",
 
 // ---- something is lost ----
 constexpr Text kLostTitles[] = {"The Lost {thing}", "Where Is the {thing}?",
-                                "{Hero} Loses a {thing}", "{Hero} and the {colour} {thing}"};
+                                "{Hero} Loses {a thing}", "{Hero} and the {colour} {thing}"};
 constexpr Text kLostSetups[] = {"{He} had {a colour} {thing} that {he} loved more than anything.",
                                 "Every {time} {he} liked to {use} {inplace}.",
                                 "{His} grandmother had given {him} {a colour} {thing}.",
@@ -57,8 +57,8 @@ constexpr Thread kLost[] = {
      "They let the {thing} dry in the sun, and it was as good as new."}};
 
 // ---- something is broken ----
-constexpr Text kBrokenTitles[] = {"The Broken {thing}", "{Hero} Mends a {thing}",
-                                  "{Friend} Helps {hero}", "A {thing} in Two Pieces"};
+constexpr Text kBrokenTitles[] = {"The Broken {thing}", "{Hero} Mends {a thing}",
+                                  "{Friend} Helps {hero}", "{A thing} in Two Pieces"};
 constexpr Text kBrokenSetups[] = {"{He} wanted to {use} {inplace}.",
                                   "{He} had borrowed {a colour} {thing} from {friend}.",
                                   "{He} carried {a colour} {thing} to {place}.",

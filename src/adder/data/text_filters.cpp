@@ -6,6 +6,9 @@
 #include <array>
 #include <unordered_set>
 
+#include "adder/base/error.h"
+#include "adder/base/printable.h"
+#include "adder/data/generate_requests.h"
 #include "adder/text/utf8.h"
 
 namespace adder::data {
@@ -109,8 +112,12 @@ std::optional<std::string> TextFilters::reason_against(std::string_view text) co
   if (chars > max_chars) return fmt::format("too long: {} characters", chars);
   const auto words = plain_words(text);
   const std::string line = padded(words);
+  constexpr size_t kFirst = 8;  // further on, somebody in the text may say it
+  const std::string beginning = padded(
+      {words.begin(), words.begin() + static_cast<std::ptrdiff_t>(std::min(kFirst, words.size()))});
   for (const auto phrase : kRefusals) {
-    if (line.find(phrase) < 200) return "the model speaks of itself:" + std::string(phrase);
+    if (beginning.find(phrase) != std::string::npos)
+      return "the model speaks of itself:" + std::string(phrase);
   }
   for (const std::string& entry : blocklist) {
     if (line.find(padded(plain_words(entry))) != std::string::npos) return "blocked: " + entry;
@@ -121,6 +128,30 @@ std::optional<std::string> TextFilters::reason_against(std::string_view text) co
     return fmt::format("it repeats itself: {:.0f} % of its words", 100 * repeated);
   }
   return std::nullopt;
+}
+
+void TextFilters::check() const {
+  constexpr int64_t kMaxChars = 1 << 24;
+  if (min_chars < 0 || max_chars > kMaxChars || min_chars > max_chars) {
+    throw Error(ErrorKind::kUsage,
+                {.what = "--min-length is at least 0, and --max-length from there to 16777216",
+                 .why = fmt::format("they are {} and {}", min_chars, max_chars)});
+  }
+  if (!(max_repeated >= 0 && max_repeated <= 1)) {
+    throw Error(ErrorKind::kUsage, {.what = "--max-repeated is a share, 0 to 1"});
+  }
+}
+
+std::vector<std::string> read_blocklist(const std::filesystem::path& file) {
+  auto entries = read_items(file);
+  for (const std::string& entry : entries) {
+    if (plain_words(entry).empty()) {
+      throw Error(ErrorKind::kUsage, {.what = "a line of the blocklist has no letter and no digit",
+                                      .where = file.string() + ": " + printable(entry, 200),
+                                      .next = "comments begin with \"#\""});
+    }
+  }
+  return entries;
 }
 
 }  // namespace adder::data

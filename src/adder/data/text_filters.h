@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,7 +31,12 @@ struct TextFilters {
 
   /// Why not to keep a text that clean_reply() gave; nothing where all is well.
   std::optional<std::string> reason_against(std::string_view text) const;
+  void check() const;  // throws kUsage
 };
+
+/// The words and phrases of a file, one a line. Throws kUsage for a line without a letter or digit,
+/// which every text would hold.
+std::vector<std::string> read_blocklist(const std::filesystem::path& file);
 
 /// The share of words that stand in a run of five words which came before in the same text.
 double repeated_share(const std::vector<std::string>& words);

@@ -9,6 +9,7 @@
 
 #include "adder/data/generate_offline.h"
 #include "adder/data/near_duplicates.h"
+#include "adder/data/test_folder.h"
 
 namespace adder::data {
 namespace {
@@ -81,6 +82,33 @@ TEST(TextFilters, NameTheReason) {
   filters.max_chars = 100;
   EXPECT_EQ(reason(kGood),
             "too long: " + std::to_string(std::string(kGood).size()) + " characters");
+}
+
+TEST(TextFilters, ARefusalStandsAtTheBeginning) {
+  EXPECT_EQ(TextFilters().reason_against(std::string(kGood) + " \"I cannot swim,\" she said."),
+            std::nullopt);
+  EXPECT_EQ(TextFilters().reason_against("Once a fox said to the bear in the forest by the river, "
+                                         "\"I cannot swim, but I can run with you.\""),
+            std::nullopt);
+}
+
+TEST(TextFilters, TheirNumbersFitEachOther) {
+  TextFilters filters;
+  EXPECT_EQ(error_of([&] { filters.check(); }), "");
+  filters.max_chars = filters.min_chars - 1;
+  EXPECT_NE(error_of([&] { filters.check(); }), "");
+  filters = {.max_repeated = std::nan("")};
+  EXPECT_NE(error_of([&] { filters.check(); }), "");
+}
+
+TEST(TextFilters, ABlocklistHasAnyNameAndNoEmptyPhrase) {
+  const TestFolder folder;
+  const std::vector<std::string> two = {"poison", "by the river"};
+  EXPECT_EQ(read_blocklist(folder.write("My_List.txt", "poison\n# a comment\nby the river\n")),
+            two);
+  const std::string said =
+      error_of([&] { read_blocklist(folder.write("b.txt", "poison\n----\n")); });
+  EXPECT_NE(said.find("----"), std::string::npos) << said;
 }
 
 TEST(TextFilters, LengthsAreOfCharacters) {

@@ -83,6 +83,12 @@ TEST(Words, WhatIsHeldOutGivesNoWordsAndWhatIsLeftOutIsSaid) {
   const auto half = make_tokenizer(options);
   EXPECT_TRUE(knows(*half, "e"));
   EXPECT_FALSE(knows(*half, "g"));
+  // None of a word that the cut is in.
+  options = options_for(folder, folder.write("cut.txt", "one three five seven"));
+  options.val_fraction = 0.4;
+  const auto cut = make_tokenizer(options);
+  EXPECT_TRUE(knows(*cut, "three"));
+  EXPECT_FALSE(knows(*cut, "fi"));
 }
 
 TEST(Words, ConversationsHaveTheirControlTokens) {

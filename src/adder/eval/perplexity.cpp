@@ -33,7 +33,7 @@ void Perplexity::read(std::span<const int32_t> ids) {
     counted = ids.subspan(1);
   }
   begun_ = true;
-  for (const int32_t id : ids) document_bytes_ += bytes_of(id);
+  count_bytes(ids);
   waiting_.insert(waiting_.end(), counted.begin(), counted.end());
   scorer_.read(ids);
 }
@@ -49,14 +49,26 @@ void Perplexity::end_document(std::optional<int64_t> bytes) {
   }
   ++document_;
   begun_ = false;
+  before_.clear();
   document_nats_ = 0;
   document_tokens_ = document_bytes_ = uncounted_bytes_ = 0;
 }
 
-/// What `id` stands for; nothing for the rows that a model has beyond its tokenizer.
+/// What `id` adds to the text of before_; nothing for the rows that a model has beyond its
+/// tokenizer.
 int64_t Perplexity::bytes_of(int32_t id) const {
   if (tokenizer_ == nullptr || id < 0 || id >= tokenizer_->vocab_size()) return 0;
-  return static_cast<int64_t>(tokenizer_->token_bytes(id).size());
+  return static_cast<int64_t>(tokenizer_->bytes_after(before_, id).size());
+}
+
+void Perplexity::count_bytes(std::span<const int32_t> ids) {
+  if (tokenizer_ == nullptr) return;
+  for (const int32_t id : ids) {
+    document_bytes_ += bytes_of(id);
+    if (std::ssize(before_) == 2 * kBefore)
+      before_.erase(before_.begin(), before_.begin() + kBefore);
+    before_.push_back(id);
+  }
 }
 
 void Perplexity::take(std::span<const double> losses) {
@@ -97,12 +109,13 @@ io::Json Perplexity::to_json() const {
   return json;
 }
 
-void read_documents(Perplexity& perplexity, const text::Tokenizer& tokenizer,
-                    data::DocumentStream& documents,
-                    const std::function<void(int64_t bytes)>& progress) {
+data::LeftOut read_documents(Perplexity& perplexity, const text::Tokenizer& tokenizer,
+                             data::DocumentStream& documents,
+                             const std::function<void(int64_t bytes)>& progress) {
   constexpr size_t kSlice = 2048;  // tokens between two looks at the progress
   data::PieceEncoder encoder(tokenizer);
   data::TextPiece piece;
+  data::LeftOut left_out;
   int64_t bytes = 0;  // of the document
   for (int64_t before = 0; documents.next(piece); before = documents.bytes_read()) {
     bytes += static_cast<int64_t>(piece.text.size());
@@ -116,9 +129,12 @@ void read_documents(Perplexity& perplexity, const text::Tokenizer& tokenizer,
       if (progress) progress(before + static_cast<int64_t>(piece_bytes * share));
     }
     if (!piece.last) continue;
-    perplexity.end_document(bytes);
+    const data::LeftOut missing = encoder.take_left_out();
+    perplexity.end_document(bytes - missing.bytes());
+    left_out.add(missing.list());
     bytes = 0;
   }
+  return left_out;
 }
 
 }  // namespace adder::eval

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "adder/data/document_stream.h"
+#include "adder/data/left_out.h"
 #include "adder/eval/statistics.h"
 #include "adder/infer/score.h"
 #include "adder/io/json.h"
@@ -56,6 +57,10 @@ class Perplexity {
  private:
   void take(std::span<const double> losses);
   int64_t bytes_of(int32_t id) const;
+  void count_bytes(std::span<const int32_t> ids);
+
+  /// Tokens that decide on the space before the next one: far more than marks stand in a row.
+  static constexpr std::ptrdiff_t kBefore = 64;
 
   const text::Tokenizer* tokenizer_;
   std::optional<int32_t> bos_;
@@ -69,6 +74,7 @@ class Perplexity {
   // The document that is being read.
   int64_t document_ = 0;
   bool begun_ = false;
+  std::vector<int32_t> before_;  // its last tokens, at least kBefore of them
   double document_nats_ = 0;
   int64_t document_tokens_ = 0;
   int64_t document_bytes_ = 0;   // that its tokens stand for, the first one's included
@@ -76,9 +82,10 @@ class Perplexity {
 };
 
 /// Every document of `documents`, encoded piece by piece. `progress` is told how many of
-/// documents.bytes_total() are done.
-void read_documents(Perplexity& perplexity, const text::Tokenizer& tokenizer,
-                    data::DocumentStream& documents,
-                    const std::function<void(int64_t bytes)>& progress = {});
+/// documents.bytes_total() are done. Gives the characters that the tokenizer left out, whose bytes
+/// do not count.
+data::LeftOut read_documents(Perplexity& perplexity, const text::Tokenizer& tokenizer,
+                             data::DocumentStream& documents,
+                             const std::function<void(int64_t bytes)>& progress = {});
 
 }  // namespace adder::eval

@@ -11,6 +11,8 @@
 #include "adder/data/test_folder.h"
 #include "adder/infer/test_support.h"
 #include "adder/text/byte_tokenizer.h"
+#include "adder/text/word_counter.h"
+#include "adder/text/word_tokenizer.h"
 
 namespace adder::eval {
 namespace {
@@ -94,6 +96,24 @@ TEST_F(PerplexityTest, ATokenThatBeginsATextIsReadFirst) {
   EXPECT_NEAR(json.at("nats_per_token").get<double>(), sum(longer) / 50, 1e-6);
 }
 
+TEST_F(PerplexityTest, SpacesThatTheTokenizerImpliesAreBytes) {
+  std::string text;  // longer than what is kept of it
+  for (int i = 0; i < 30; ++i) text += "the \"cat\" sat on the mat, and (so) the dog did. ";
+  text::WordCounter counter({});
+  counter.add(text);
+  const text::WordTokenizer words(counter.make());
+  const std::vector<int32_t> ids = words.encode(text);
+  ASSERT_LE(words.vocab_size(), 256);
+  for (const size_t size : {size_t{1}, size_t{7}, ids.size()}) {
+    Perplexity perplexity(model_, &words, {}, std::nullopt);
+    for (size_t at = 0; at < ids.size(); at += size) {
+      perplexity.read(std::span(ids).subspan(at, std::min(size, ids.size() - at)));
+    }
+    perplexity.end_document();
+    EXPECT_EQ(perplexity.to_json().at("bytes"), words.decode(ids).size() - 3);  // "the"
+  }
+}
+
 TEST_F(PerplexityTest, OfFilesIsThatOfTheirTexts) {
   const data::TestFolder folder;
   std::string lines, whole;
@@ -117,6 +137,23 @@ TEST_F(PerplexityTest, OfFilesIsThatOfTheirTexts) {
   }
   EXPECT_EQ(perplexity.tokens(), tokens);
   EXPECT_NEAR(perplexity.nats_per_token(), nats / static_cast<double>(tokens), 1e-6);
+}
+
+TEST_F(PerplexityTest, BytesThatTheTokenizerLeavesOutDoNotCount) {
+  const data::TestFolder folder;
+  text::WordCounter counter({});
+  counter.add("the cat sat");
+  const text::WordTokenizer words(counter.make());
+  const auto result = [&](const std::string& text) {
+    Perplexity perplexity(model_, &words, {}, std::nullopt);
+    data::DocumentStream stream({folder.write("t.txt", text).string()});
+    const data::LeftOut left_out = read_documents(perplexity, words, stream);
+    return std::pair(perplexity.to_json(), left_out.note());
+  };
+  const auto whole = result("the cat sat"), more = result("the cat\xE2\x98\x83 sat\xE2\x98\x83");
+  EXPECT_EQ(more.first, whole.first);
+  EXPECT_EQ(whole.second, "");
+  EXPECT_NE(more.second.find("left out 2 times"), std::string::npos) << more.second;
 }
 
 TEST_F(PerplexityTest, NothingToPredictIsAnError) {

@@ -23,6 +23,11 @@ class Watch {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
+[[noreturn]] void nothing_to_read() {
+  throw Error(ErrorKind::kUsage, {.what = "there is no text to go on from",
+                                  .next = "give at least one character that the model knows"});
+}
+
 /// Token bytes to text that may be shown.
 class Speaker {
  public:
@@ -115,9 +120,7 @@ GenerationStats Generator::stream(const TokenSource& prompt, State& state, Token
     history.add(part);
     stats.prompt_tokens += static_cast<int64_t>(part.size());
   }
-  if (stats.prompt_tokens == 0) {
-    throw Error(ErrorKind::kUsage, {.what = "there is no text to go on from"});
-  }
+  if (stats.prompt_tokens == 0) nothing_to_read();
   stats.prompt_seconds = watch.lap();
   int32_t id = 0;
   const std::span<const int32_t> last(&id, 1);
@@ -138,6 +141,27 @@ GenerationStats Generator::stream(const TokenSource& prompt, State& state, Token
   }
   if (const std::string tail = speaker.finish(); !tail.empty()) on_token(std::nullopt, tail);
   stats.generate_seconds = watch.lap();
+  return stats;
+}
+
+GenerationStats Generator::read(const TokenSource& text, State& state, TokenHistory& history,
+                                int32_t& last) {
+  std::vector<float> logits(static_cast<std::size_t>(model_.vocab_size()));
+  std::vector<int32_t> part;
+  GenerationStats stats;
+  Watch watch;
+  for (auto next = text(); !next.empty(); next = text()) {
+    part.clear();
+    if (stats.prompt_tokens > 0) part.push_back(last);
+    part.insert(part.end(), next.begin(), next.end() - 1);
+    last = next.back();
+    stats.prompt_tokens += static_cast<int64_t>(next.size());
+    if (part.empty()) continue;
+    model_.prefill(part, state, logits);
+    history.add(part);
+  }
+  if (stats.prompt_tokens == 0) nothing_to_read();
+  stats.prompt_seconds = watch.lap();
   return stats;
 }
 

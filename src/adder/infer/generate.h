@@ -68,6 +68,10 @@ class Generator {
   GenerationStats stream(const TokenSource& prompt, State& state, TokenHistory& history,
                          const GenerateOptions& options, const OnToken& on_token);
 
+  /// Reads `text` (at least one token, else kUsage) but for its last token, which goes to `last`:
+  /// a prompt of that one token goes on from there, as often as is wanted. It counts as read.
+  GenerationStats read(const TokenSource& text, State& state, TokenHistory& history, int32_t& last);
+
  private:
   Model& model_;
   const text::Tokenizer& tokenizer_;

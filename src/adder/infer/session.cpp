@@ -1,5 +1,7 @@
 #include "adder/infer/session.h"
 
+#include "adder/base/error.h"
+
 namespace adder::infer {
 
 Session::Session(Model& model, const text::Tokenizer& tokenizer, std::vector<int32_t> eos)
@@ -44,8 +46,14 @@ GenerationStats Session::stream(const TokenSource& added, const GenerateOptions&
   };
   GenerationStats stats;
   try {
-    stats =
-        Generator(model_, tokenizer_, eos_).stream(prompt, now_.state, now_.history, options, note);
+    Generator generator(model_, tokenizer_, eos_);
+    if (options.max_new_tokens == 0) {  // what comes next begins with the last token
+      int32_t last = 0;
+      stats = generator.read(prompt, now_.state, now_.history, last);
+      now_.unread = {last};
+    } else {
+      stats = generator.stream(prompt, now_.state, now_.history, options, note);
+    }
   } catch (...) {
     restore(std::move(before));
     throw;
@@ -89,6 +97,13 @@ std::size_t Session::undo_bytes() const {
 }
 
 void Session::save(const std::filesystem::path& file) const {
+  std::error_code unknown;
+  if (std::filesystem::exists(file, unknown) && !is_state_file(file)) {
+    throw Error(ErrorKind::kUsage,
+                {.what = "this file is not a saved state and is not written over",
+                 .where = file.string(),
+                 .next = "give another name, or remove the file first"});
+  }
   save_state(file, now_, model_, tokenizer_.hash());
 }
 

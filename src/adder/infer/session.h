@@ -28,7 +28,8 @@ class Session {
                   const OnToken& on_token = {});
 
   /// The same with a text of any length, keeping nothing of it nor of the answer. When something
-  /// throws (a source, too), this session is as it was. With no new tokens to draw it only reads.
+  /// throws (a source, too), this session is as it was. With no new tokens to draw it only reads,
+  /// and a turn that adds nothing can still go on from there.
   GenerationStats stream(const TokenSource& added, const GenerateOptions& options,
                          const OnToken& on_token);
 
@@ -49,7 +50,8 @@ class Session {
   std::size_t state_bytes() const { return now_.state.bytes(); }
   std::size_t undo_bytes() const;
 
-  /// One safetensors file: state arrays, and what the model was. Atomic.
+  /// One safetensors file: state arrays, and what the model was. Atomic. Throws kUsage where there
+  /// is a file that is no saved session: it is not written over.
   void save(const std::filesystem::path& file) const;
   /// Takes up a saved session; turns before it cannot be taken back. Throws kFormat for a file that
   /// is no session, kShape for one of another model or tokenizer. On an error this session is as it
@@ -68,7 +70,7 @@ class Session {
   Model& model_;
   const text::Tokenizer& tokenizer_;
   std::vector<int32_t> eos_;
-  SavedState now_;  // unread: the last token drawn
+  SavedState now_;  // unread: the last token drawn, or read where none was drawn
   std::vector<Snapshot> past_;
 };
 

@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <fstream>
 #include <optional>
 #include <stdexcept>
@@ -111,6 +112,24 @@ TEST_F(SessionTest, AnAnswerGoesOnWhereItEnded) {
   EXPECT_EQ(said.ids, other.turn("Hello", twelve).ids);
 }
 
+TEST_F(SessionTest, ATextThatIsOnlyReadCanBeGoneOnFrom) {
+  GenerateOptions none = options_;
+  none.max_new_tokens = 0;
+  for (const char* text : {"Hello", "H"}) {
+    Session session(model_, tokenizer_), other(model_, tokenizer_);
+    EXPECT_EQ(session.turn(text, none).prompt_tokens, static_cast<int64_t>(std::strlen(text)));
+    EXPECT_EQ(session.tokens(), static_cast<int64_t>(std::strlen(text)));
+    EXPECT_EQ(session.last_tokens(), tokenizer_.encode(text));
+    const auto nothing = std::span<const int32_t>();
+    session.turn(nothing, none);  // still
+    EXPECT_EQ(session.turn(nothing, options_).ids, other.turn(text, options_).ids);
+    EXPECT_EQ(session.last_tokens(), other.last_tokens());
+  }
+  Session session(model_, tokenizer_);
+  EXPECT_THROW(session.turn("", none), Error);
+  EXPECT_EQ(session.tokens(), 0);
+}
+
 /// What a mark of a turn copies is all that undo() copies back.
 TEST_F(SessionTest, UndoCostsTheSameHoweverLongTheText) {
   for (const char* window : {"0", "16"}) {
@@ -197,6 +216,20 @@ TEST_F(SessionTest, SavedAndLoadedItGoesOnAsBefore) {
   EXPECT_EQ(other.turn(" again", options_).ids, session.turn(" again", options_).ids);
 }
 
+TEST_F(SessionTest, SaveWritesOverNothingButASavedState) {
+  const fs::path file = folder_ / "notes.txt", linked = folder_ / "link";
+  const Session session(model_, tokenizer_);
+  io::write_file_atomic(file, "my notes");
+  fs::create_symlink(file, linked);
+  for (const fs::path& name : {file, linked, folder_}) {
+    EXPECT_THROW(session.save(name), Error) << name;
+  }
+  EXPECT_EQ(io::read_file(file, 100), "my notes");
+  fs::remove(file);
+  session.save(file);
+  EXPECT_NO_THROW(session.save(file));
+}
+
 TEST_F(SessionTest, LoadRefusesOtherModelsTokenizersAndFiles) {
   const fs::path file = folder_ / "chat.safetensors";
   Session session(model_, tokenizer_);
@@ -228,6 +261,17 @@ TEST_F(SessionTest, LoadRefusesOtherModelsTokenizersAndFiles) {
     wrong.replace(at + 10, 2, tokens);
     io::write_file_atomic(file, wrong);
     EXPECT_EQ(kind(session), ErrorKind::kFormat) << tokens;
+  }
+  std::string old = good;
+  const std::size_t version = old.find("\"version\":\"");
+  ASSERT_NE(version, std::string::npos);
+  old[version + 11] = '2';
+  io::write_file_atomic(file, old);
+  try {
+    session.load(file);
+    ADD_FAILURE() << "a state of another version was taken";
+  } catch (const Error& error) {
+    EXPECT_NE(error.text().next.find("begin a new conversation"), std::string::npos);
   }
   io::write_file_atomic(file, good);
   EXPECT_EQ(kind(session), std::nullopt);

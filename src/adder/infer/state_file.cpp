@@ -59,20 +59,24 @@ std::string content_hash(const SavedState& saved, const model::ModelConfig& conf
   return hash.hex();
 }
 
+bool is_state(const io::SafetensorsFile& file) {
+  const auto format = file.metadata().find("format");
+  return format != file.metadata().end() && format->second == kFormatName;
+}
+
 [[noreturn]] void not_a_state(const std::filesystem::path& file, std::string why) {
   throw Error(ErrorKind::kFormat,
               {.what = "this is not a saved state", .where = file.string(), .why = std::move(why)});
 }
 
 void check_metadata(const io::SafetensorsFile& file, const std::string& key,
-                    const std::string& want, const char* what) {
+                    const std::string& want, const char* what, const char* next) {
   const auto found = file.metadata().find(key);
   if (found == file.metadata().end()) not_a_state(file.path(), "it has no '" + key + "'");
   if (found->second == want) return;
-  throw Error(ErrorKind::kShape,
-              {.what = std::string("this state was saved with another ") + what,
-               .where = file.path().string(),
-               .next = "use it with the model directory that it was saved with"});
+  throw Error(ErrorKind::kShape, {.what = std::string("this state was saved with another ") + what,
+                                  .where = file.path().string(),
+                                  .next = next});
 }
 
 const io::TensorInfo& tensor(const io::SafetensorsFile& file, const std::string& name,
@@ -153,16 +157,23 @@ void save_state(const std::filesystem::path& file, const SavedState& saved, cons
                          {"tokenizer", tokenizer_hash}});
 }
 
+bool is_state_file(const std::filesystem::path& file) {
+  try {
+    return is_state(io::SafetensorsFile::open(file));
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 SavedState load_state(const std::filesystem::path& path, const Model& model,
                       const std::string& tokenizer_hash) {
   const io::SafetensorsFile file = io::SafetensorsFile::open(path);
-  const auto format = file.metadata().find("format");
-  if (format == file.metadata().end() || format->second != kFormatName) {
-    not_a_state(path, "its format is another one");
-  }
-  check_metadata(file, "version", kVersion, "version of Adder");
-  check_metadata(file, "model", fingerprint(model.config(), model.weights()), "model");
-  check_metadata(file, "tokenizer", tokenizer_hash, "tokenizer");
+  if (!is_state(file)) not_a_state(path, "its format is another one");
+  constexpr const char* kUseItThere = "use it with the model directory that it was saved with";
+  check_metadata(file, "version", kVersion, "version of Adder",
+                 "begin a new conversation: remove the file, or name another one");
+  check_metadata(file, "model", fingerprint(model.config(), model.weights()), "model", kUseItThere);
+  check_metadata(file, "tokenizer", tokenizer_hash, "tokenizer", kUseItThere);
 
   SavedState saved{model.new_state(), {}, {}};
   const int64_t tokens = tokens_read(file);

@@ -24,6 +24,9 @@ struct SavedState {
 void save_state(const std::filesystem::path& file, const SavedState& saved, const Model& model,
                 const std::string& tokenizer_hash);
 
+/// Whether that is a file with a state in it, of any model and version, as far as its header says.
+bool is_state_file(const std::filesystem::path& file);
+
 /// Throws kFormat for a file that is no state or was changed, kShape for one that another model or
 /// tokenizer made.
 SavedState load_state(const std::filesystem::path& file, const Model& model,

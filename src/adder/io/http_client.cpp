@@ -101,11 +101,14 @@ tcp::resolver::results_type resolve(Steps& steps, const HttpUrl& url) {
         });
       },
       [&] { resolver.cancel(); });
+  const bool unknown = failure == asio::error::host_not_found || failure == asio::error::no_data ||
+                       failure == asio::error::service_not_found;
   if (failure) {
-    throw Error(ErrorKind::kNotFound, {.what = "no such host",
-                                       .where = place_of(url),
-                                       .why = failure.message(),
-                                       .next = "check the address and the network"});
+    throw Error(unknown ? ErrorKind::kNotFound : ErrorKind::kIo,
+                {.what = unknown ? "no such host" : "the host's name could not be looked up",
+                 .where = place_of(url),
+                 .why = failure.message(),
+                 .next = "check the address and the network"});
   }
   return found;
 }
@@ -153,12 +156,18 @@ bool is_address(const std::string& host) {
 void shake_hands(Steps& steps, const HttpUrl& url, TlsStream& stream) {
   stream.set_verify_mode(asio::ssl::verify_peer);
   SSL* connection = stream.native_handle();
+  // Where this name is not taken, any certificate of a known issuer would do.
+  bool taken = false;
   if (is_address(url.host)) {
-    X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(connection), url.host.c_str());
+    taken = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(connection), url.host.c_str()) == 1;
   } else {
-    SSL_set_tlsext_host_name(connection, url.host.c_str());
     SSL_set_hostflags(connection, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    SSL_set1_host(connection, url.host.c_str());
+    taken = SSL_set_tlsext_host_name(connection, url.host.c_str()) == 1 &&
+            SSL_set1_host(connection, url.host.c_str()) == 1;
+  }
+  if (!taken) {
+    throw Error(ErrorKind::kUnsupported,
+                {.what = "no certificate can be checked for this host", .where = place_of(url)});
   }
   const Failure failure =
       steps.run([&](auto done) { stream.async_handshake(TlsStream::client, done); },
@@ -197,9 +206,8 @@ http::request<http::string_body> wire_form(const HttpRequest& request) {
 }
 
 std::string field_of(const http::response<http::buffer_body>& message, http::field name) {
-  constexpr size_t kMaxBytes = 200;
   const auto value = message[name];
-  return std::string(value.data(), std::min(value.size(), kMaxBytes));
+  return std::string(value.data(), value.size());
 }
 
 /// Sends `request` over `stream` and reads the answer.
@@ -247,10 +255,8 @@ HttpResponse talk(Steps& steps, Stream& stream, tcp::socket& socket, const HttpR
   return response;
 }
 
-}  // namespace
-
-HttpResponse http_exchange(const HttpRequest& request, const HttpLimits& limits,
-                           const HttpReader& reader, std::stop_token stop) {
+HttpResponse exchange(const HttpRequest& request, const HttpLimits& limits,
+                      const HttpReader& reader, std::stop_token stop) {
   Steps steps(request.url, limits, std::move(stop));
   tcp::socket socket = connect(steps, request.url);
   if (!request.url.secure) return talk(steps, socket, socket, request, limits, reader);
@@ -260,6 +266,19 @@ HttpResponse http_exchange(const HttpRequest& request, const HttpLimits& limits,
   TlsStream stream(socket, tls);
   shake_hands(steps, request.url, stream);
   return talk(steps, stream, socket, request, limits, reader);
+}
+
+}  // namespace
+
+HttpResponse http_exchange(const HttpRequest& request, const HttpLimits& limits,
+                           const HttpReader& reader, std::stop_token stop) {
+  try {
+    return exchange(request, limits, reader, std::move(stop));
+  } catch (const boost::system::system_error& error) {  // no descriptor is left, say
+    throw Error(ErrorKind::kIo, {.what = "the operating system refused a connection",
+                                 .where = place_of(request.url),
+                                 .why = error.code().message()});
+  }
 }
 
 }  // namespace adder::io

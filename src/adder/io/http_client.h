@@ -54,10 +54,11 @@ struct HttpResponse {
 /// at once: enough was read.
 using HttpReader = std::function<bool(const HttpResponse& response, std::string_view piece)>;
 
-/// Any status is an answer. Throws kIo: no connection, a connection that broke off, out of time,
-/// stopped; kNotFound: no such host; kFormat: not HTTP, or larger than the limits; kUnsupported: a
-/// certificate that cannot be trusted. Blocks; only the look-up of a host's name can outlast
-/// `limits.total` and `stop`, by what the system's resolver takes.
+/// Any status is an answer. Throws kIo: no connection, no answer about the host's name, a
+/// connection that broke off, out of time, stopped; kNotFound: no such host; kFormat: not HTTP, or
+/// larger than the limits; kUnsupported: a certificate that cannot be trusted. Blocks; only the
+/// look-up of a host's name can outlast `limits.total` and `stop`, by what the system's resolver
+/// takes.
 HttpResponse http_exchange(const HttpRequest& request, const HttpLimits& limits = {},
                            const HttpReader& reader = {}, std::stop_token stop = {});
 

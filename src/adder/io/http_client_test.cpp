@@ -1,6 +1,7 @@
 #include "adder/io/http_client.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include "adder/base/error.h"
 #include "adder/io/test_http_server.h"
@@ -45,7 +46,8 @@ TEST(HttpUrl, IsTakenApart) {
 TEST(HttpUrl, RefusesWhatIsNone) {
   for (const char* text :
        {"", "localhost:11434", "ftp://x/", "http://", "http://:80", "http://a:0", "http://a:99999",
-        "http://a:b", "http://a b/", "http://a/\r\nX: y", "http://user:secret@host/"}) {
+        "http://a:b", "http://a%2eb/", "http://[fe80::1%25eth0]/", "http://a b/",
+        "http://a/\r\nX: y", "http://user:secret@host/"}) {
     EXPECT_EQ(kind_of([&] { parse_http_url(text); }), ErrorKind::kUsage) << text;
   }
   try {
@@ -200,6 +202,21 @@ TEST(HttpClient, NobodyThereIsSaid) {
     EXPECT_EQ(error.text().what, "cannot connect");
     EXPECT_NE(error.text().where.find(std::to_string(port)), std::string::npos);
   }
+}
+
+TEST(HttpClient, ALackOfDescriptorsIsSaid) {
+  rlimit before{};
+  getrlimit(RLIMIT_NOFILE, &before);
+  const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
+  setrlimit(RLIMIT_NOFILE, &none);
+  ErrorKind kind = ErrorKind::kInternal;
+  try {
+    http_exchange({.url = parse_http_url("http://127.0.0.1:9")});
+  } catch (const Error& error) {
+    kind = error.kind();
+  }
+  setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_EQ(kind, ErrorKind::kIo);
 }
 
 TEST(HttpClient, AFieldCannotSmuggleInAnother) {

@@ -60,6 +60,8 @@ HttpUrl parse_http_url(std::string_view text) {
     url.port = name.substr(1);
   }
   if (url.host.empty()) refuse("it names no host");
+  // Neither an escaped name nor an address with a zone is what a certificate is checked for.
+  if (url.host.find('%') != std::string::npos) refuse("its host holds a \"%\"");
   return url;
 }
 

@@ -130,7 +130,6 @@ io::Json config_to_adder(const ModelConfig& config) {
 std::string read_tokenizer_hash(const std::filesystem::path& config_file) {
   const io::Json json = io::read_json_file(config_file, kConfigLimits);
   const io::JsonView root(json, config_file.string());
-  if (!json.is_object() || !json.contains("model_type") || json["model_type"] != "adder") return {};
   return root.string(kTokenizerHash, "");
 }
 

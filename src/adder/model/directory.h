@@ -41,8 +41,8 @@ std::filesystem::path config_file(const std::filesystem::path& folder);
 /// The key of config.json that read_tokenizer_hash() reads.
 inline constexpr const char* kTokenizerHash = "tokenizer_hash";
 
-/// text::Tokenizer::hash() of the tokenizer that the model in `config_file` (of model_type "adder")
-/// was trained with; empty where the file does not say.
+/// text::Tokenizer::hash() of the tokenizer that the model in `config_file` was trained with;
+/// empty where the file does not say, as in the original layout.
 std::string read_tokenizer_hash(const std::filesystem::path& config_file);
 
 /// Where the bytes of the weights stand: aligned to their elements (what is not so in its file is
@@ -92,7 +92,7 @@ enum class SaveLayout {
 
 struct SaveOptions {
   SpecialTokens special_tokens = {};
-  /// read_tokenizer_hash() of what is written, in Adder's own layout; empty: it does not say.
+  /// read_tokenizer_hash() of what is written, but for the original layout, which has no such key.
   std::string tokenizer_hash = {};
   /// Type of the weights (f32, bf16 or f16), except those that keep f32; nothing: as they are.
   std::optional<DType> dtype = std::nullopt;

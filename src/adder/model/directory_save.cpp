@@ -108,10 +108,7 @@ void save_model(const std::filesystem::path& folder, const ModelConfig& config,
   const io::Json special_tokens = special_tokens_to_json(options.special_tokens);
   io::write_json_file(folder / "generation_config.json", special_tokens);
   if (!original) json.update(special_tokens);  // MambaConfig has no such fields
-  if (json.contains("model_type") && json["model_type"] == "adder" &&
-      !options.tokenizer_hash.empty()) {
-    json[kTokenizerHash] = options.tokenizer_hash;
-  }
+  if (!original && !options.tokenizer_hash.empty()) json[kTokenizerHash] = options.tokenizer_hash;
   if (json.contains("architectures")) {
     json["torch_dtype"] = embedding == DType::f32    ? "float32"
                           : embedding == DType::bf16 ? "bfloat16"

@@ -23,7 +23,8 @@ at::Tensor product(const at::Tensor& x, const at::Tensor& w,
                         std::optional<c10::string_view>);
   static const auto op =
       c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_linear_pointwise", "").typed<Op>();
-  return op.call(dense(x), dense(w), bias, "none", c10::List<std::optional<at::Scalar>>(), std::nullopt);
+  return op.call(dense(x), dense(w), bias, "none", c10::List<std::optional<at::Scalar>>(),
+                 std::nullopt);
 }
 
 }  // namespace adder::ops

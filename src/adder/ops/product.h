@@ -11,8 +11,8 @@
 namespace adder::ops {
 
 /// x (M, K) times the transpose of w (N, K), + bias (N): (M, N). One type for all; any strides. A
-/// transposed view of a dense matrix costs no copy; other views are copied, for oneDNN takes some of
-/// them (columns of a matrix) to a loop below 0.1 GFLOP/s.
+/// transposed view of a dense matrix costs no copy; other views are copied, for oneDNN takes some
+/// of them (columns of a matrix) to a loop below 0.1 GFLOP/s.
 at::Tensor product(const at::Tensor& x, const at::Tensor& w,
                    const std::optional<at::Tensor>& bias = std::nullopt);
 

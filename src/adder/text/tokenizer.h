@@ -28,7 +28,8 @@ enum class Specials {
 enum class Before {
   kNothing,  // a text begins
   kToken,    // an added token
-  kText,     // the text that this goes on with
+  kText,     // the text that this goes on with: exact only where cut_at() cuts; kinds that look
+             // back over a border (words) take it for such a place
 };
 
 struct EncodeOptions {
@@ -82,6 +83,10 @@ class Tokenizer {
 
   /// The token is an added one: found as a whole, before any other rule.
   virtual bool is_added(int32_t) const { return false; }
+
+  /// The token stands for nothing in a text: what may end an answer. Not so a token that says how
+  /// the next one is written.
+  virtual bool is_control(int32_t id) const { return token_bytes(id).empty(); }
 
   /// The bytes that a token stands for; they may be a part of a character. Control tokens give "".
   /// Throws kUsage for an id outside [0, vocab_size()).

@@ -135,7 +135,8 @@ void WordCounter::Counts::count(std::string_view raw, bool fold) {
       continue;
     }
     const bool folded = fold && word && fold_case(piece, lower);
-    count_word(folded ? std::string_view(lower) : piece);
+    const std::string_view counted = folded ? std::string_view(lower) : piece;
+    if (counted.size() <= WordVocabulary::kMaxWord) count_word(counted);  // folding may lengthen
   }
 }
 
@@ -148,6 +149,9 @@ WordCounter::WordCounter(WordOptions options, std::vector<std::string> specials)
                                      .where = std::string("data.word.") + key,
                                      .next = next});
   };
+  std::erase_if(specials_, [names = WordVocabulary::fixed_controls(options_)](const auto& name) {
+    return std::ranges::find(names, name) != names.end();  // a chat template may write "<eos>"
+  });
   if (options_.min_count < 1) refuse("min_count", options_.min_count, "give 1 or more");
   if (options_.max_vocab < 0 || options_.max_vocab > WordVocabulary::kMaxTokens) {
     refuse("max_vocab", options_.max_vocab, "give 0 (every word), or up to 16777216");
@@ -163,6 +167,12 @@ void WordCounter::add(std::string_view text, bool last) {
   const size_t size = last ? rest.size() : last_border(rest);
   counts_->count(std::string_view(rest).substr(0, size), options_.fold_case);
   rest.erase(0, size);
+}
+
+void WordCounter::cut() {
+  add({}, false);
+  counts_->corpus.add({}, true);
+  counts_->rest.clear();
 }
 
 WordVocabulary WordCounter::make() const {

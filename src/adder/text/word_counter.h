@@ -12,7 +12,8 @@ namespace adder::text {
 
 class WordCounter {
  public:
-  /// `specials`: more control tokens of the vocabulary. Throws kConfig for options that do not fit.
+  /// `specials`: more control tokens of the vocabulary; those that every one has may stand there
+  /// too. Throws kConfig for options that do not fit.
   explicit WordCounter(WordOptions options, std::vector<std::string> specials = {});
   ~WordCounter();
 
@@ -20,6 +21,10 @@ class WordCounter {
   /// characters. What is counted does not depend on where the pieces are cut (words above 1 MiB
   /// aside). Throws kFormat for invalid UTF-8.
   void add(std::string_view text, bool last = true);
+
+  /// The document ends where what was added ends, but goes on where it comes from: what may be the
+  /// first half of a word is not counted.
+  void cut();
 
   /// Every character, and the words that the options let in: by how often they are seen (then by
   /// their bytes), or as they appear. Throws kConfig where max_vocab has no room for the

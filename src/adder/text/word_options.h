@@ -21,7 +21,7 @@ struct WordOptions {
     v.field(
         "max_vocab", max_vocab,
         "tokens in all: control tokens and characters, then the words seen most often; 0: every "
-        "word");
+        "word. An extended vocabulary keeps its tokens and gets the new characters even beyond it");
     v.choice(
         "order", order, {"count", "appearance"},
         "ids of words: those seen most often first (the order of files does not matter), or as "

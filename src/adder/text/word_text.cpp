@@ -7,13 +7,16 @@
 namespace adder::text {
 namespace {
 
+/// Without those before a line end, however many: what is left has none more.
 std::string without_carriage_returns(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   for (size_t done = 0; done < text.size();) {
     const size_t at = text.find("\r\n", done);
-    out += text.substr(done, at == std::string_view::npos ? at : at - done);
-    done = at == std::string_view::npos ? text.size() : at + 1;
+    if (at == std::string_view::npos) return out.append(text.substr(done));
+    const size_t kept = text.find_last_not_of('\r', at);
+    if (kept != std::string_view::npos && kept >= done) out += text.substr(done, kept + 1 - done);
+    done = at + 1;
   }
   return out;
 }

@@ -6,8 +6,8 @@
 
 namespace adder::text {
 
-/// `text` with U+FFFD for what is not UTF-8, line ends of one LF, and in NFC: a view of `text`
-/// where nothing changes, else of `buffer`.
+/// `text` with U+FFFD for what is not UTF-8, line ends of one LF (without the CRs before it), and
+/// in NFC: a view of `text` where nothing changes, else of `buffer`.
 std::string_view word_text(std::string_view text, std::string& buffer);
 
 }  // namespace adder::text

@@ -39,6 +39,10 @@ bool WordTokenizer::is_added(int32_t id) const {
   return id >= 0 && static_cast<size_t>(id) < controls_.size();
 }
 
+bool WordTokenizer::is_control(int32_t id) const {
+  return is_added(id) && !vocabulary_.is_marker(id);
+}
+
 std::vector<int32_t> WordTokenizer::encode(std::string_view text) const {
   return encode(text, EncodeOptions());
 }

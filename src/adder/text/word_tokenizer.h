@@ -35,6 +35,7 @@ class WordTokenizer final : public Tokenizer {
   std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options) const override;
   std::vector<Dropped> dropped(std::string_view text) const override;
   bool is_added(int32_t id) const override;
+  bool is_control(int32_t id) const override;
   /// Without the space that stands before it.
   std::string token_bytes(int32_t id) const override;
   std::string bytes_after(std::span<const int32_t> before, int32_t id) const override;

@@ -40,7 +40,7 @@ WordOptions read_options(const io::JsonView& json) {
 
 std::vector<std::string> read_specials(const io::JsonView& json, const WordOptions& options) {
   auto names = json.as_strings();
-  const auto fixed = WordVocabulary(options, {}, {{.characters = {U'\n', U' '}}}).controls();
+  const auto fixed = WordVocabulary::fixed_controls(options);
   if (names.size() < fixed.size() ||
       !std::ranges::equal(fixed, std::span(names).first(fixed.size()))) {
     json.fail("first the control tokens that every such file has");
@@ -56,6 +56,10 @@ std::vector<std::string> read_specials(const io::JsonView& json, const WordOptio
 
 WordBlock read_block(const io::JsonView& json) {
   WordBlock block{.corpus = json.at("corpus").as_string()};
+  const auto is_digit = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
+  if (block.corpus.size() != 32 || !std::ranges::all_of(block.corpus, is_digit)) {
+    json.at("corpus").fail("32 hex digits");
+  }
   const io::JsonView characters = json.at("characters");
   for (const std::string& text : characters.as_strings()) {
     const Utf8Step step = text.empty() ? Utf8Step() : read_utf8(text, 0);

@@ -144,6 +144,12 @@ TEST(WordTokenizer, LineEndsAndNormalFormsAreMadeAlike) {
   EXPECT_EQ(made_from("cafe\xCC\x81\r\n").to_json().find("\\r"), std::string::npos);
 }
 
+TEST(WordTokenizer, LineEndsHaveNoCarriageReturnsBeforeThem) {
+  std::string buffer;
+  EXPECT_EQ(word_text("a\r\r\n\r\nb\rc\r", buffer), "a\n\nb\rc\r");
+  EXPECT_EQ(word_text("\r\r\n", buffer), "\n");
+}
+
 TEST(WordTokenizer, FoldsCase) {
   const auto tokenizer = made_from("Word word A McGee \xC3\x89t\xC3\xA9", {.fold_case = true});
   const Ids word = tokenizer.encode("word");
@@ -182,6 +188,16 @@ TEST(WordTokenizer, ControlTokensAreFoundOnlyWhereAsked) {
   EXPECT_EQ(tokenizer.decode(tokenizer.encode(said[0])), said[0]);
 }
 
+TEST(WordTokenizer, MarkersAreNoControlTokens) {
+  const auto tokenizer = made_from("hello", {.fold_case = true}, {"<|im_end|>"});
+  for (const char* name : {"<pad>", "<bos>", "<eos>", "<|im_end|>"}) {
+    EXPECT_TRUE(tokenizer.is_control(*tokenizer.id_of(name))) << name;
+  }
+  for (const char* name : {"<join>", "<capital>", "<upper>", "hello"}) {
+    EXPECT_FALSE(tokenizer.is_control(*tokenizer.id_of(name))) << name;
+  }
+}
+
 TEST(WordTokenizer, TheLastSpaceOfAPromptComesWithTheNextWord) {
   const auto tokenizer = made_from("The cat\n");
   Ids ids = encode_beginning(tokenizer, "The ");
@@ -205,7 +221,8 @@ TEST(WordTokenizer, EmptyTextsAndTextsWithoutAnEnd) {
 /// Texts of many characters of all sorts, often the ones that take part in rules.
 std::string random_text(Rng& rng, int64_t size) {
   static const std::u32string kOften =
-      U"  \n\n.,'\"-()_*/$aab\u2019\u201C\u201D\u2014\u00E9XYZ019&\u2603\u0301\u4E2D\uFF0C\t\r#%";
+      U"  "
+      U"\n\n.,'\"-()_*/$aab\u2019\u201C\u201D\u2014\u00E9XYZ019&\u2603\u0301\u4E2D\uFF0C\t\r\r\r#%";
   std::string text;
   for (int64_t i = 0; i < size; ++i) {
     char32_t value = kOften[static_cast<size_t>(rng.below(kOften.size()))];
@@ -226,6 +243,9 @@ TEST(WordTokenizer, RandomTextsComeBackWholeStreamedAndInPieces) {
     const std::string text = random_text(rng, 300);
     const Ids ids = tokenizer.encode(text);
     ASSERT_EQ(tokenizer.decode(ids), expected_back(tokenizer, text)) << round;
+    std::string once, twice;
+    const std::string normal(word_text(text, once));
+    ASSERT_EQ(word_text(normal, twice), normal) << round;
     ASSERT_EQ(streamed(tokenizer, ids), tokenizer.decode(ids)) << round;
     for (const size_t limit : {1, 7, 50}) {
       ASSERT_EQ(in_pieces(tokenizer, text, limit), ids) << round << " pieces of " << limit;
@@ -306,6 +326,30 @@ TEST(WordCounter, LineEndsAreNotPartedByPieces) {
   EXPECT_LT(made.find_character('\r'), 0);
 }
 
+TEST(WordCounter, AWordThatIsCutIsNotCounted) {
+  WordCounter counter({});
+  counter.add("one tw", false);
+  counter.cut();
+  counter.add("o three\n");
+  const WordVocabulary made = counter.make();
+  for (const char* word : {"one", "o", "three"}) EXPECT_GE(made.find_word(word), 0) << word;
+  for (const char* word : {"tw", "two"}) EXPECT_LT(made.find_word(word), 0) << word;
+}
+
+TEST(WordCounter, ControlTokensOfEveryVocabularyMayBeAskedFor) {
+  const auto tokenizer = made_from("a", {}, {"<bos>", "<|end|>", "<pad>", "<eos>"});
+  EXPECT_EQ(tokenizer.vocabulary().specials(), std::vector<std::string>{"<|end|>"});
+}
+
+// U+023A has two bytes, its small letter three.
+TEST(WordCounter, WordsThatFoldingMakesTooLongAreSpelled) {
+  std::string longest;
+  for (int i = 0; i < 64; ++i) longest += "\xC8\xBA";
+  const auto tokenizer = made_from(longest, {.fold_case = true});
+  EXPECT_EQ(tokenizer.encode(longest).size(), 64u);
+  EXPECT_EQ(tokenizer.decode(tokenizer.encode(longest)), longest);
+}
+
 TEST(WordCounter, TheOrderOfDocumentsDoesNotMatter) {
   const std::vector<std::string> documents = {"one two two", "three one\n", "four", "four"};
   WordCounter forward({}), backward({}), other({});
@@ -343,6 +387,13 @@ TEST(WordCounter, ExtensionKeepsOldIds) {
   EXPECT_EQ(grown.spelling(*grown.id_of("cat")), old.spelling(*old.id_of("cat")));
   const WordTokenizer again(counter.extend(grown.vocabulary()));
   EXPECT_EQ(again.to_json(), grown.to_json());
+}
+
+// The same texts in the same order.
+TEST(WordVocabulary, TheHashTellsControlTokensFromCharacters) {
+  const WordVocabulary control({}, {"x"}, {{.characters = {U'\n', U' '}}});
+  const WordVocabulary character({}, {}, {{.characters = {U'x', U'\n', U' '}}});
+  EXPECT_NE(control.hash(), character.hash());
 }
 
 // ---- the file ----
@@ -394,6 +445,8 @@ TEST(WordTokenizerFile, WrongFilesAreRefused) {
       [](Json& j) { j["control"].push_back("<s>"); },
       [](Json& j) { j["control"].push_back("<t>"); },
       [](Json& j) { j["blocks"] = Json::array(); },
+      [](Json& j) { j["blocks"][0]["corpus"] = std::string(31, '0'); },
+      [](Json& j) { j["blocks"][0]["corpus"] = std::string(32, 'g'); },
       [](Json& j) { j["blocks"][0]["characters"].erase(0); },
       [](Json& j) { j["blocks"][0]["characters"][3] = "ab"; },
       [](Json& j) { j["blocks"][0]["characters"][3] = ""; },

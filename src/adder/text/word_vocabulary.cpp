@@ -50,9 +50,14 @@ WordVocabulary::WordVocabulary(WordOptions options, std::vector<std::string> spe
   }
 }
 
-std::vector<std::string> WordVocabulary::controls() const {
+std::vector<std::string> WordVocabulary::fixed_controls(const WordOptions& options) {
   std::vector<std::string> names = {"<pad>", "<bos>", "<eos>", "<join>"};
-  if (options_.fold_case) names.insert(names.end(), {"<capital>", "<upper>"});
+  if (options.fold_case) names.insert(names.end(), {"<capital>", "<upper>"});
+  return names;
+}
+
+std::vector<std::string> WordVocabulary::controls() const {
+  auto names = fixed_controls(options_);
   names.insert(names.end(), specials_.begin(), specials_.end());
   return names;
 }
@@ -122,6 +127,7 @@ std::string WordVocabulary::hash() const {
   };
   mix(options_.space);
   for (const std::string& name : controls()) mix(name);
+  mix("");
   for (const WordBlock& block : blocks_) {
     for (const char32_t value : block.characters) mix(to_utf8(value));
     mix("");

@@ -38,8 +38,10 @@ class WordVocabulary {
   const WordOptions& options() const { return options_; }
   const std::vector<std::string>& specials() const { return specials_; }
   const std::vector<WordBlock>& blocks() const { return blocks_; }
-  /// Texts of the control tokens, by id: "<pad>", "<bos>", "<eos>", "<join>", ...
+  /// Texts of the control tokens, by id: fixed_controls(), then specials().
   std::vector<std::string> controls() const;
+  /// Those of every vocabulary with these options: "<pad>", "<bos>", "<eos>", "<join>", ...
+  static std::vector<std::string> fixed_controls(const WordOptions& options);
 
   /// Stands for nothing itself: it says how the next token is written.
   bool is_marker(int32_t id) const {

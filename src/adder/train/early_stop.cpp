@@ -35,7 +35,9 @@ void StopOptions::describe(OptionVisitor& v) {
           "nats; training ends when the loss is there; 0: none, 0.5 with train.overfit");
   v.field("patience", patience, "looks in a row without a better loss that end training; 0: never");
   v.field("min_delta", min_delta, "nats that a better loss lies below the best at least");
-  v.field("minutes", minutes, "of training, after which it ends; 0: no limit");
+  v.field("minutes", minutes,
+          "of training, after which it ends; 0: no limit. Those before a resume count where there "
+          "was a limit then too");
   v.field("epochs", epochs, "times that all of the text is read, then training ends; 0: no limit");
 }
 
@@ -95,13 +97,18 @@ std::optional<StopReason> EarlyStop::reason(double minutes, double epochs) const
 }
 
 io::Json EarlyStop::state() const {
-  return {{"last", finite_or_null(last_)},
+  return {{"metric", options_.metric},
+          {"last", finite_or_null(last_)},
           {"best", finite_or_null(best_)},
           {"best_step", best_step_},
           {"looks_since_best", looks_since_best_}};
 }
 
 void EarlyStop::restore(const io::Json& state) {
+  if (state.value("metric", "") != options_.metric) {
+    *this = EarlyStop(options_, memorise_);
+    return;
+  }
   last_ = number_or_infinity(state.at("last"));
   best_ = number_or_infinity(state.at("best"));
   best_step_ = state.at("best_step").get<int64_t>();

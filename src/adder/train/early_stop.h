@@ -21,7 +21,8 @@ struct StopOptions {
   double target_loss = 0;       // nats; a look at or below it ends training; 0: none
   int64_t patience = 0;         // looks in a row without a better loss that end it; 0: never
   double min_delta = 0;         // nats; what a better loss is at least below the best
-  double minutes = 0;           // of training, those before a resume too; 0: no limit
+  double minutes = 0;           // of training; 0: no limit. Those before a resume count where
+                                // there was a limit then too
   double epochs = 0;            // times that all of the text is read; 0: no limit
   void describe(OptionVisitor& v);
   void check() const;  // throws kConfig naming the key
@@ -53,6 +54,7 @@ class EarlyStop {
   std::optional<StopReason> reason(double minutes, double epochs) const;
 
   io::Json state() const;
+  /// Looks at another metric than options.metric are forgotten.
   void restore(const io::Json& state);
 
  private:

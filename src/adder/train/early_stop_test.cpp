@@ -69,6 +69,20 @@ TEST(EarlyStop, StateSurvivesACheckpointExactly) {
   EXPECT_EQ(cause(restored), "patience");
 }
 
+TEST(EarlyStop, LooksAtAnotherMetricAreForgotten) {
+  EarlyStop train({.metric = "train", .target_loss = 0.5, .patience = 1}, false);
+  train.look(10, 0.25);
+  train.look(20, 0.5);
+  EarlyStop val({.metric = "val", .target_loss = 0.5, .patience = 1}, false);
+  val.restore(train.state());
+  EXPECT_EQ(cause(val), "");
+  val.look(30, 3);
+  EXPECT_EQ(cause(val), "");  // the first, so the best
+  val.look(40, 0.5);
+  val.restore(train.state());  // a roll-back to before the metric was another
+  EXPECT_EQ(val.state(), EarlyStop({.metric = "val"}, false).state());
+}
+
 TEST(EarlyStop, LooksAreAsFarApartAsTheGuardRemembers) {
   EXPECT_EQ(look_every(7), 7);
   EXPECT_EQ(look_every(0), 10);

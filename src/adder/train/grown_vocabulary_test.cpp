@@ -132,13 +132,15 @@ TEST_F(GrownVocabularyTest, WithoutTheOptionTheNewTokensAreRefused) {
 }
 
 TEST_F(GrownVocabularyTest, TheModelRemembersItsTokenizer) {
-  recipe_.model.tie_embeddings = false;
-  recipe_.model.head_bias = true;  // no layout but Adder's has one
-  const std::string folder = old_model();
-  EXPECT_TRUE(fs::exists(fs::path(folder) / "word_tokenizer.json"));
-  EXPECT_EQ(model::read_tokenizer_hash(model::config_file(folder)),
-            text::load_tokenizer(folder)->hash());
-  EXPECT_NO_THROW(model::ModelDirectory::open(folder));
+  for (const bool own : {false, true}) {
+    recipe_.model.tie_embeddings = !own;
+    recipe_.model.head_bias = own;  // no layout but Adder's has one
+    const std::string folder = old_model();
+    EXPECT_TRUE(fs::exists(fs::path(folder) / "word_tokenizer.json"));
+    EXPECT_EQ(model::read_tokenizer_hash(model::config_file(folder)),
+              text::load_tokenizer(folder)->hash());
+    EXPECT_NO_THROW(model::ModelDirectory::open(folder));
+  }
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ Verdict LossGuard::verdict_of(const std::string& action) {
   ++left_out_;
   if (action == "stop" || ++bad_in_a_row_ >= options_.max_skips) return Verdict::kStop;
   if (action == "rollback") return Verdict::kRollBack;
-  halve_at(bad_in_a_row_);
+  skip();
   return Verdict::kSkip;
 }
 

@@ -22,6 +22,9 @@ class LossGuard {
   /// max_skips-th bad one is kStop.
   Verdict judge(double loss, double gradient_norm);
 
+  /// Where judge() said kRollBack and there is nothing to go back to: goes on as after kSkip.
+  void skip() { halve_at(bad_in_a_row_); }
+
   /// Why the last step was not applied.
   const std::string& reason() const { return reason_; }
   /// Mean of the last `count` losses in the window, or of as many as it has (0 when it is empty).

@@ -15,6 +15,7 @@
 #include "adder/nn/lora.h"
 #include "adder/ops/view.h"
 #include "adder/train/grown_vocabulary.h"
+#include "adder/train/identity.h"
 #include "adder/train/tensors.h"
 #include "adder/train/text_size.h"
 
@@ -146,10 +147,7 @@ double NextTokenTask::epochs() const {
 }
 
 io::Json NextTokenTask::identity() const {
-  model::ModelConfig config = model_.config();
-  io::Json model;
-  for (const OptionEntry& entry : flatten(config)) model[entry.key] = to_text(entry.value);
-  io::Json identity = {{"model", model},
+  io::Json identity = {{"model", model_identity(model_.config())},
                        {"tokenizer", data_.tokenizer->hash()},
                        {"text", data_.shards->manifest().source},
                        {"mode", mode_},
@@ -186,11 +184,14 @@ at::Tensor NextTokenTask::loss_sum(const data::Batch& batch, nn::Context& contex
       .nll_sum;
 }
 
+bool NextTokenTask::holds_out() const {
+  return validation_ && validation_->eval_windows() > 0;
+}
+
 std::map<std::string, double> NextTokenTask::evaluate(int64_t limit, nn::Context& context) {
-  if (!validation_) return {};
+  if (!holds_out()) return {};
   const c10::NoGradGuard no_grad;
   const int64_t all = validation_->eval_windows();
-  if (all == 0) return {};
   const int64_t rows = std::min(options_.batch_size, all);
   const int64_t batches = (all + rows - 1) / rows;
   const int64_t wanted = limit == 0 ? batches : std::clamp<int64_t>(limit / rows, 1, batches);
@@ -220,7 +221,7 @@ void NextTokenTask::end_answers(std::vector<int32_t>& eos, std::vector<std::stri
   const std::string end = chat_->answer_end();
   if (end.empty()) return;
   const auto ids = data_.tokenizer->encode(end, {.specials = text::Specials::kParsed});
-  if (!ids.empty() && data_.tokenizer->token_bytes(ids[0]).empty()) return eos.push_back(ids[0]);
+  if (!ids.empty() && data_.tokenizer->is_control(ids[0])) return eos.push_back(ids[0]);
   stop.push_back(end);
 }
 
@@ -276,7 +277,7 @@ io::Json NextTokenTask::tokenizer_json() const {
 int64_t NextTokenTask::trained_count() const {
   int64_t count = 0;
   for (const model::TensorSpec& spec : model_.trained().specs()) {
-    count += model::element_count(spec.shape);
+    if (!spec.frozen) count += model::element_count(spec.shape);
   }
   return count;
 }

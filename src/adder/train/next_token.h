@@ -33,6 +33,7 @@ class NextTokenTask final : public Task {
   io::Json identity() const override;
   int64_t count(const data::Batch& batch) const override;
   at::Tensor loss_sum(const data::Batch& batch, nn::Context& context) override;
+  bool holds_out() const override;
   std::map<std::string, double> evaluate(int64_t limit, nn::Context& context) override;
   std::string sample(uint64_t seed) override;
   /// With adapters: the merged model, and the adapters alone in its folder adapter/.

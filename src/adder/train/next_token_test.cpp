@@ -16,6 +16,7 @@
 #include "adder/infer/model.h"
 #include "adder/infer/score.h"
 #include "adder/io/file.h"
+#include "adder/io/hash.h"
 #include "adder/model/mamba2_spec.h"
 #include "adder/ops/view.h"
 #include "adder/train/stop_signals.h"
@@ -174,6 +175,66 @@ TEST_F(NextTokenTest, BitsPerCharacterAreOfTheCharactersOfTheTargets) {
   for (size_t i = 1; i < ids.size(); ++i) characters += ids[i - 1] != eos && ids[i] != eos;
   EXPECT_NEAR(metrics.at("bits_per_character"),
               metrics.at("loss") * metrics.at("tokens") / std::log(2.0) / characters, 1e-9);
+}
+
+TEST_F(NextTokenTest, ACheckpointWithoutTheNewerModelOptionsIsResumed) {
+  recipe_.train.steps = 6;
+  const TrainResult half = run("a", 3);
+  ASSERT_TRUE(half.interrupted);
+  const fs::path file = half.checkpoint / "trainer.json", list = half.checkpoint / "manifest.json";
+  io::Json trainer = io::read_json_file(file), manifest = io::read_json_file(list);
+  io::Json& stored = trainer.at("task").at("model");
+  const io::Json all = stored;
+  for (const auto& item : all.items()) {
+    const std::string& key = item.key();
+    if (key == "norm" || key == "residual" || key == "head_bias" || key.starts_with("word_ssm.")) {
+      stored.erase(key);
+    }
+  }
+  ASSERT_LT(stored.size(), all.size() - 3);
+  io::write_json_file(file, trainer);
+  manifest.at("files").at("trainer.json") = {{"bytes", fs::file_size(file)},
+                                             {"xxh128", io::hash128_file_hex(file)}};
+  io::write_json_file(list, manifest);
+  recipe_.model.head_bias = true;
+  try {
+    run("a", 0, true);
+    ADD_FAILURE() << "went on with another model";
+  } catch (const Error& error) {
+    EXPECT_NE(error.text().what.find("model.head_bias"), std::string::npos) << error.what();
+  }
+  recipe_.model.head_bias = false;
+  EXPECT_EQ(run("a", 0, true).step, 6);
+}
+
+TEST_F(NextTokenTest, ConstantsAreNotCountedAsTrained) {
+  const auto entries = flatten(recipe_.model);
+  set_from_text(find_option(entries, "layers"), "word_ssm");
+  set_from_text(find_option(entries, "word_ssm.form"), "B");
+  set_from_text(find_option(entries, "word_ssm.d_state"), "6");
+  const auto owned = task();
+  int64_t trained = 0;
+  for (const at::Tensor& tensor : owned->parameters().tensors()) {
+    if (tensor.requires_grad()) trained += tensor.numel();
+  }
+  EXPECT_EQ(owned->trained_count(), trained);
+  EXPECT_LT(trained, model::parameter_count(owned->model().config()));
+}
+
+TEST_F(NextTokenTest, ShardsThatHoldTextOutAreNotMemorised) {
+  recipe_.data.val_documents = 0.3;
+  data::write_shards(recipe_.data, folder_ / "shards");
+  recipe_.data.val_documents = 0;
+  recipe_.data.text = {(folder_ / "shards").string()};
+  recipe_.train.overfit = true;
+  recipe_.settle();
+  recipe_.check();
+  try {
+    run("a");
+    ADD_FAILURE() << "trained";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.text().where, "train.overfit = true");
+  }
 }
 
 TEST_F(NextTokenTest, EpochsAreOfTheTextReadLeast) {

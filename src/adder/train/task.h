@@ -36,6 +36,8 @@ class Task {
   /// The summed loss of the batch (a scalar to differentiate). The context brings the compute type.
   virtual at::Tensor loss_sum(const data::Batch& batch, nn::Context& context) = 0;
 
+  /// Whether anything is held out, which evaluate() reads.
+  virtual bool holds_out() const = 0;
   /// Held-out metrics; "loss" (lower is better) chooses the best checkpoint. Empty: nothing is held
   /// out. `limit`: how much to read (0: all).
   virtual std::map<std::string, double> evaluate(int64_t limit, nn::Context& context) = 0;

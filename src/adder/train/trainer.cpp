@@ -6,10 +6,32 @@
 #include "adder/train/training_run.h"
 
 namespace adder::train {
+namespace {
+
+/// Only the task knows what shards made elsewhere hold out.
+void check_held_out(const Task& task, const TrainOptions& options) {
+  const bool held_out = task.holds_out();
+  if (options.stop.metric == "val" && !held_out) {
+    throw Error(ErrorKind::kConfig, {.what = "there is no held-out loss to look at",
+                                     .where = "train.stop.metric = val",
+                                     .why = "nothing is held out",
+                                     .next = "hold some text out, or look at train"});
+  }
+  if (options.overfit && held_out) {
+    throw Error(ErrorKind::kConfig,
+                {.what = "a part of the text is held out, and all of it is to be memorised",
+                 .where = "train.overfit = true",
+                 .why = "the token shards were written with a held-out part",
+                 .next = "write them without one, or leave train.overfit out"});
+  }
+}
+
+}  // namespace
 
 TrainResult train(Task& task, const TrainOptions& options, const std::filesystem::path& run_folder,
                   bool resume, const io::Json& description, const TrainListener& listener) {
   if (options.threads > 0) at::set_num_threads(static_cast<int>(options.threads));
+  check_held_out(task, options);
   TrainingRun run(task, options, run_folder, listener);
   if (!resume && run.has_checkpoints()) {
     throw Error(ErrorKind::kUsage,

@@ -27,6 +27,7 @@ class TrainerStopTest : public TrainerTest {
 
 TEST_F(TrainerStopTest, EndsWhenTheTrainingLossIsAtTheTargetAndSaysSo) {
   LineTask task;
+  task.nothing_held_out = true;
   options_.steps = 1000;
   options_.schedule.schedule = "constant";
   options_.log_every = 5;
@@ -39,7 +40,6 @@ TEST_F(TrainerStopTest, EndsWhenTheTrainingLossIsAtTheTargetAndSaysSo) {
   EXPECT_LE(result.train_loss, 0.05);
   EXPECT_EQ(result.stopped.find("memorised: the training loss"), 0u) << result.stopped;
   EXPECT_NE(notes_.find(result.stopped), std::string::npos);
-  EXPECT_EQ(result.evaluation.size(), 1u);  // all that belongs to the end was done
   EXPECT_TRUE(fs::exists(result.checkpoint / "model.safetensors"));
   const Metrics found = metrics("a");
   ASSERT_EQ(found.stops.size(), 1u);
@@ -49,11 +49,34 @@ TEST_F(TrainerStopTest, EndsWhenTheTrainingLossIsAtTheTargetAndSaysSo) {
   EXPECT_EQ(found.steps.back().step, result.step);
 
   LineTask again;  // nothing is left to do, until the target is another
+  again.nothing_held_out = true;
   EXPECT_EQ(run(again, "a", true).step, result.step);
   EXPECT_EQ(metrics("a").stops.size(), 1u);
   options_.stop.target_loss = 0.02;
   EXPECT_GT(run(again, "a", true).step, result.step);
   EXPECT_EQ(metrics("a").stops.size(), 2u);
+}
+
+TEST_F(TrainerStopTest, WhatIsHeldOutMustFitWhatIsAskedForBeforeTheFirstStep) {
+  on_step_ = [](const StepReport& report) { ADD_FAILURE() << "step " << report.step; };
+  const auto refused = [&](bool nothing_held_out) -> std::string {
+    LineTask task;
+    task.nothing_held_out = nothing_held_out;
+    try {
+      run(task, "a");
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kConfig);
+      return error.text().where;
+    }
+    return "";
+  };
+  options_.eval_every = 5;
+  options_.stop = {.metric = "val", .patience = 2};
+  EXPECT_EQ(refused(true), "train.stop.metric = val");
+  options_.stop = {.metric = "train", .target_loss = 0.5};
+  options_.overfit = true;
+  EXPECT_EQ(refused(false), "train.overfit = true");
+  EXPECT_FALSE(fs::exists(folder_ / "a"));
 }
 
 TEST_F(TrainerStopTest, EndsWhenTheHeldOutLossFallsNoMore) {
@@ -143,6 +166,19 @@ TEST_F(TrainerStopTest, RollBacksToOneCheckpointHalveTheRate) {
   EXPECT_EQ(steps[19].lr, 0.05);
   EXPECT_EQ(steps[20].lr, 0.025);
   EXPECT_NE(notes_.find("2 times in a row: the learning rate is halved"), std::string::npos);
+}
+
+TEST_F(TrainerStopTest, WithoutACheckpointToGoBackToTheRateIsHalvedAsWell) {
+  LineTask task;
+  task.poison = {10, 11, 30};
+  options_.schedule = {.schedule = "constant", .warmup_steps = 0};
+  options_.guard.on_nan = "rollback";
+  options_.guard.halve_lr_after = 2;
+  EXPECT_EQ(run(task, "a").left_out, 3);
+  const auto steps = metrics("a").steps;
+  EXPECT_EQ(steps[11].lr, 0.05);
+  EXPECT_EQ(steps[12].lr, 0.025);
+  EXPECT_EQ(steps[59].lr, 0.025);
 }
 
 TEST_F(TrainerStopTest, WeightsThatAreNotFiniteAreNeverSaved) {

@@ -11,6 +11,7 @@
 #include "adder/cli/prepare_text.h"
 #include "adder/cli/recipe.h"
 #include "adder/cli/torch/verbs.h"
+#include "adder/cli/word_stream.h"
 #include "adder/io/file.h"
 #include "adder/train/checkpoints.h"
 #include "adder/train/metrics.h"
@@ -57,7 +58,9 @@ train::TrainListener listener_for(Bar& bar) {
     say(fmt::format("step {}  held out{}", step, metrics_line(metrics)));
   };
   listener.on_sample = [](int64_t step, const std::string& text) {
-    say(fmt::format("step {}  sample: {}", step, text));
+    ScreenText screen(2);
+    const std::string words = screen.feed(fmt::format("step {}  sample: {}", step, text));
+    say(words + screen.flush());
   };
   listener.on_note = [](const std::string& text) { say("note: " + text); };
   return listener;
