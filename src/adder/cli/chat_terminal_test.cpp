@@ -65,7 +65,10 @@ class Terminal {
   }
   /// The prompt, ready for keys.
   void prompt() { until("\x1b[?2004h"), until("> "); }
-  void signal(int number) const { kill(child_, number); }
+  void signal(int number) const {
+    ASSERT_GT(child_, 0);  // 0 would be everybody
+    kill(child_, number);
+  }
   /// Waits for the end; the exit code, or minus the signal.
   int end() {
     int status = 0;
@@ -95,6 +98,14 @@ class Terminal {
 class ChatTerminal : public testing::Test {
  protected:
   ChatTerminal() { make_model(folder_ / "model"); }
+  void SetUp() override {
+    int screen, keys;
+    if (openpty(&screen, &keys, nullptr, nullptr, nullptr) != 0) {
+      GTEST_SKIP() << "no pseudo-terminal can be had here";
+    }
+    close(screen);
+    close(keys);
+  }
   Terminal open(std::vector<std::string> more = {"--max-new-tokens", "0"}) {
     std::vector<std::string> words = {"chat", folder_ / "model"};
     words.insert(words.end(), more.begin(), more.end());
