@@ -159,26 +159,33 @@ double channel_dt(double dt_min, double dt_max, int64_t channel, int64_t count) 
   return dt_min * std::pow(dt_max / dt_min, place);
 }
 
+namespace {
+
+/// out: make(dt) of each channel, one after another.
+template <typename Make>
+void each_channel(int64_t channels, double dt_min, double dt_max, float* out,
+                  const Parallel& parallel, const Make& make) {
+  parallel.run(channels, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t channel = begin; channel < end; ++channel) {
+      const std::vector<double> made = make(channel_dt(dt_min, dt_max, channel, channels));
+      std::copy(made.begin(), made.end(), out + channel * static_cast<int64_t>(made.size()));
+    }
+  });
+}
+
+}  // namespace
+
 void hippo_steps(Hippo family, int64_t n, int64_t channels, double dt_min, double dt_max,
                  float* out, const Parallel& parallel) {
   const HippoSystem system(family, n);
-  parallel.run(channels, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t channel = begin; channel < end; ++channel) {
-      const auto matrix = system.step(channel_dt(dt_min, dt_max, channel, channels));
-      std::copy(matrix.begin(), matrix.end(), out + channel * n * n);
-    }
-  });
+  each_channel(channels, dt_min, dt_max, out, parallel, [&](double dt) { return system.step(dt); });
 }
 
 void hippo_inputs(Hippo family, int64_t n, int64_t channels, double dt_min, double dt_max,
                   float* out, const Parallel& parallel) {
   const HippoSystem system(family, n);
-  parallel.run(channels, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t channel = begin; channel < end; ++channel) {
-      const auto vector = system.input(channel_dt(dt_min, dt_max, channel, channels));
-      std::copy(vector.begin(), vector.end(), out + channel * n);
-    }
-  });
+  each_channel(channels, dt_min, dt_max, out, parallel,
+               [&](double dt) { return system.input(dt); });
 }
 
 }  // namespace adder::model

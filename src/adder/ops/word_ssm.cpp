@@ -126,7 +126,7 @@ Tensor WordSsmArguments::reads_of(const Block& block, const Tensor& memory) cons
 }
 
 Tensor WordSsmArguments::weight_of(const Block& block) const {
-  return weight.narrow(1, block.begin * width(), block.count * width()).to(type()).contiguous();
+  return weight.narrow(1, block.begin * width(), block.count * width()).to(type());
 }
 
 OptionalTensor WordSsmArguments::padding() const {
