@@ -27,4 +27,12 @@ if(ADDER_TORCH)
   target_link_options(adder_train PRIVATE LINKER:--no-as-needed)  # adder_ops is needed to register
   adder_use_torch(adder_train)
   add_dependencies(adder_program adder_train)
+
+  # libadder_train_cuda.so: what touches LibTorch's CUDA side; opened when a device is to train.
+  if(ADDER_HAS_CUDA AND TARGET adder::torch_cuda)
+    add_library(adder_train_cuda SHARED ${CMAKE_SOURCE_DIR}/src/adder/train/train_cuda.cpp)
+    target_include_directories(adder_train_cuda PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
+    target_link_libraries(adder_train_cuda PRIVATE adder_flags adder::torch_cuda)
+    adder_use_torch(adder_train_cuda)
+  endif()
 endif()

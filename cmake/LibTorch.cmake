@@ -33,6 +33,14 @@ target_link_libraries(adder::torch INTERFACE adder::c10)
 target_link_options(adder::torch INTERFACE
   LINKER:-rpath-link,${ADDER_TORCH_LIB} LINKER:-rpath-link,${found}/nvidia/cu13/lib)
 
+# LibTorch's CUDA side. What that stands on (cuBLAS, cuDNN, NCCL) need not be there to link with it.
+if(EXISTS ${ADDER_TORCH_LIB}/libtorch_cuda.so)
+  add_library(adder::torch_cuda INTERFACE IMPORTED)
+  target_link_libraries(adder::torch_cuda INTERFACE adder::torch
+    ${ADDER_TORCH_LIB}/libtorch_cuda.so ${ADDER_TORCH_LIB}/libc10_cuda.so)
+  target_link_options(adder::torch_cuda INTERFACE LINKER:--no-as-needed LINKER:--allow-shlib-undefined)
+endif()
+
 # TARGET finds Adder's libraries beside itself and LibTorch where it was built with it.
 function(adder_use_torch target)
   target_link_libraries(${target} PRIVATE adder::torch)

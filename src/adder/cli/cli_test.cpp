@@ -313,6 +313,7 @@ TEST(Doctor, SaysWhatTheMachineIs) {
   EXPECT_EQ(done.code, 0) << done.err;
   const io::Json said = done.json();
   EXPECT_GE(said.at("cores").get<int>(), 1);
+  EXPECT_TRUE(said.at("device").at("found").get<bool>() || said.at("device").at("why") != "");
   for (const auto& problem : said.at("problems")) EXPECT_NE(problem.at("fix"), "");
 }
 

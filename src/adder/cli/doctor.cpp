@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <filesystem>
+#include <optional>
 #include <vector>
 
 #include "adder/base/error.h"
@@ -10,6 +12,7 @@
 #include "adder/cli/output.h"
 #include "adder/cli/train_library.h"
 #include "adder/cli/verbs.h"
+#include "adder/kernels/cuda_kernels.h"
 
 namespace adder::cli {
 namespace {
@@ -34,6 +37,39 @@ TorchState try_torch(std::vector<Problem>& problems) {
   }
   const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
   return {true, time.count()};
+}
+
+struct DeviceState {
+  std::optional<kernels::DeviceInfo> info;
+  std::string missing;       // why there is none
+  bool torch_opens = false;  // LibTorch's CUDA side
+  double torch_seconds = 0;
+};
+
+/// Opens libadder_cuda.so and, where a device answers, LibTorch's CUDA side.
+DeviceState try_device(const TorchState& torch, std::vector<Problem>& problems) {
+  DeviceState state;
+  const kernels::CudaKernels* kernels = kernels::cuda_kernels();
+  if (kernels == nullptr) {
+    state.missing = kernels::cuda_kernels_missing();
+    // The driver's own file: there is a device that this build, or this driver, leaves idle.
+    if (std::filesystem::exists("/dev/nvidiactl")) {
+      problems.push_back({"a device is here and cannot be used: " + state.missing,
+                          "with the CUDA 13 toolkit (nvcc) installed run scripts/build again; with "
+                          "an old driver, bring it up to date"});
+    }
+    return state;
+  }
+  kernels->device_info(0, state.info.emplace());
+  if (!torch.found) return state;
+  const auto start = std::chrono::steady_clock::now();
+  const std::string why = why_no_torch_cuda();
+  const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
+  state.torch_opens = why.empty();
+  state.torch_seconds = time.count();
+  if (!why.empty())
+    problems.push_back({"no training on the device: " + why, "run scripts/fetch-libtorch --cuda"});
+  return state;
 }
 
 void look_for_problems(const Machine& machine, std::vector<Problem>& problems) {
@@ -64,7 +100,28 @@ void look_for_problems(const Machine& machine, std::vector<Problem>& problems) {
   }
 }
 
-io::Json to_json(const Machine& machine, const TorchState& torch,
+io::Json to_json(const DeviceState& device) {
+  if (!device.info) return {{"found", false}, {"why", device.missing}};
+  return {{"found", true},
+          {"name", device.info->name},
+          {"compute_capability", fmt::format("{}.{}", device.info->major, device.info->minor)},
+          {"multiprocessors", device.info->multiprocessors},
+          {"memory_bytes", device.info->memory_bytes},
+          {"libtorch_cuda", device.torch_opens},
+          {"libtorch_cuda_load_s", device.torch_seconds}};
+}
+
+std::string in_words(const DeviceState& device) {
+  if (!device.info) return fmt::format("none: {}", device.missing);
+  return fmt::format("{}, {}, compute capability {}.{}{}", device.info->name,
+                     short_bytes(static_cast<double>(device.info->memory_bytes)),
+                     device.info->major, device.info->minor,
+                     device.torch_opens ? fmt::format("; LibTorch's CUDA side loads in {:.2f} s",
+                                                      device.torch_seconds)
+                                        : "");
+}
+
+io::Json to_json(const Machine& machine, const TorchState& torch, const DeviceState& device,
                  const std::vector<Problem>& problems) {
   io::Json list = io::Json::array();
   for (const auto& problem : problems)
@@ -81,6 +138,7 @@ io::Json to_json(const Machine& machine, const TorchState& torch,
           {"open_files", machine.open_files},
           {"libtorch", torch.found},
           {"libtorch_load_s", torch.load_seconds},
+          {"device", to_json(device)},
           {"problems", list}};
 }
 
@@ -96,8 +154,9 @@ int run_doctor(Words words) {
   std::vector<Problem> problems;
   look_for_problems(machine, problems);
   const TorchState torch = try_torch(problems);
+  const DeviceState device = try_device(torch, problems);
   if (json) {
-    print_json(to_json(machine, torch, problems));
+    print_json(to_json(machine, torch, device, problems));
     return 0;
   }
   print(fmt::format("adder       {}\n", kVersion));
@@ -114,6 +173,7 @@ int run_doctor(Words words) {
   print(torch.found
             ? fmt::format("LibTorch    found, loads in {:.2f} s\n", torch.load_seconds)
             : std::string("LibTorch    not here: generate, chat, eval, data and convert work\n"));
+  print("device      " + in_words(device) + "\n");
   for (const auto& problem : problems) {
     print("problem     " + problem.what + "\n  fix       " + problem.fix + "\n");
   }

@@ -76,6 +76,11 @@ void LoadedRecipe::read(const std::filesystem::path& file, const Arguments& args
   }
 }
 
+void LoadedRecipe::set(const std::string& key, const std::string& text) {
+  set_from_text(find_option(flatten(recipe), key), text);
+  origin_[key] = "flag";
+}
+
 void LoadedRecipe::settle() {
   std::map<std::string, std::string> before;
   for (const auto& entry : flatten(recipe)) before[entry.key] = to_text(entry.value);

@@ -21,6 +21,9 @@ class LoadedRecipe {
   /// a value that does not fit, and for a variable that is not set.
   void read(const std::filesystem::path& file, const Arguments& args);
 
+  /// After read(): what a flag of another name says of `key`.
+  void set(const std::string& key, const std::string& text);
+
   /// After read(): Recipe::settle(), and what it decides came from "train.overfit".
   void settle();
 

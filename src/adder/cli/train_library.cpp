@@ -18,7 +18,10 @@ std::string train_library_path() {
   return (folder / "libadder_train.so").lexically_normal().string();
 }
 
-VerbFunction train_verb(std::string_view name) {
+namespace {
+
+/// The library, opened for `name`.
+void* open_train_library(std::string_view name) {
   const std::string path = train_library_path();
   const auto fail = [&](const std::string& why, const std::string& next) {
     throw Error(ErrorKind::kUnsupported, {.what = "adder " + std::string(name) +
@@ -40,12 +43,34 @@ VerbFunction train_verb(std::string_view name) {
   if (library == nullptr) {
     fail(dlerror(), "run scripts/build again; `adder doctor` says what is found");
   }
-  const auto* table = static_cast<const TrainVerb*>(dlsym(library, kTrainVerbsSymbol));
-  if (table == nullptr) fail(dlerror(), "it is of another version: run scripts/build again");
+  return library;
+}
+
+void* symbol_of(void* library, const char* symbol) {
+  void* found = dlsym(library, symbol);
+  if (found != nullptr) return found;
+  throw Error(ErrorKind::kUnsupported, {.what = "the library of training does not fit this program",
+                                        .where = train_library_path(),
+                                        .why = dlerror(),
+                                        .next = "run scripts/build again"});
+}
+
+}  // namespace
+
+VerbFunction train_verb(std::string_view name) {
+  void* library = open_train_library(name);
+  const auto* table = static_cast<const TrainVerb*>(symbol_of(library, kTrainVerbsSymbol));
   for (; table->name != nullptr; ++table) {
     if (name == table->name) return table->run;
   }
-  throw Error(ErrorKind::kInternal, {.what = "no verb " + std::string(name), .where = path});
+  throw Error(ErrorKind::kInternal,
+              {.what = "no verb " + std::string(name), .where = train_library_path()});
+}
+
+std::string why_no_torch_cuda() {
+  void* library = open_train_library("train");
+  const char* why = reinterpret_cast<LoadCuda*>(symbol_of(library, kLoadCudaSymbol))();
+  return why == nullptr ? "" : why;
 }
 
 }  // namespace adder::cli

@@ -20,6 +20,14 @@ inline constexpr const char* kTrainVerbsSymbol = "adder_train_verbs";
 /// not load.
 VerbFunction train_verb(std::string_view name);
 
+/// And under this name: opens LibTorch's CUDA side. nullptr, or why it does not open, in words that
+/// live as long as the program.
+using LoadCuda = const char*();
+inline constexpr const char* kLoadCudaSymbol = "adder_train_load_cuda";
+
+/// The same, opening the library first. Empty: it opens.
+std::string why_no_torch_cuda();
+
 /// Where it is looked for.
 std::string train_library_path();
 

@@ -23,14 +23,6 @@ double seconds_of(const BenchRun::Work& work, int64_t times) {
   return span.count() / static_cast<double>(times);
 }
 
-Spread spread_of(std::vector<double> samples) {
-  std::sort(samples.begin(), samples.end());
-  const size_t middle = samples.size() / 2;
-  const double median =
-      samples.size() % 2 == 1 ? samples[middle] : (samples[middle - 1] + samples[middle]) / 2;
-  return {median, samples.front(), samples.back()};
-}
-
 /// Three figures, padded to `width` from the left.
 std::string padded(double value, int width) {
   std::ostringstream out;
@@ -99,6 +91,14 @@ const MachineLimits& BenchRun::limits() {
   return *limits_;
 }
 
+Spread spread_of(std::vector<double> samples) {
+  std::sort(samples.begin(), samples.end());
+  const size_t middle = samples.size() / 2;
+  const double median =
+      samples.size() % 2 == 1 ? samples[middle] : (samples[middle - 1] + samples[middle]) / 2;
+  return {median, samples.front(), samples.back()};
+}
+
 Spread as_milliseconds(const Spread& seconds) {
   return {seconds.median * 1e3, seconds.lowest * 1e3, seconds.highest * 1e3};
 }
@@ -145,6 +145,25 @@ std::string bench_line(const BenchRow& row) {
   return line + "\n";
 }
 
+std::string device_bench_header() {
+  return column("", 44) +
+         "     ours  unit         peer  ratio   spread  TFLOP/s   TB/s    GB  limit\n";
+}
+
+std::string device_bench_line(const BenchRow& row) {
+  const double spread = (row.ours.highest - row.ours.lowest) / row.ours.median * 100;
+  std::ostringstream out;
+  out << column(row.name, 44) << padded(row.ours.median, 9) << "  " << column(row.unit, 8)
+      << padded(row.peer_value.median, 9)
+      << (row.ratio > 0 ? padded(row.ratio, 6) + "x" : "       ") << padded(spread, 7) << " %"
+      << padded(row.gflops / 1e3, 9) << padded(row.gbytes / 1e3, 7) << padded(row.peak_gb, 6)
+      << "  ";
+  if (row.share > 0) out << std::lround(row.share * 100) << " % of " << row.limit;
+  if (!row.peer.empty()) out << (row.share > 0 ? "; " : "") << "peer: " << row.peer;
+  if (row.peer_peak_gb > 0) out << ", " << padded(row.peer_peak_gb, 0) << " GB";
+  return out.str() + "\n";
+}
+
 io::Json bench_json(const std::vector<BenchRow>& rows) {
   io::Json list = io::Json::array();
   for (const BenchRow& row : rows) {
@@ -160,6 +179,8 @@ io::Json bench_json(const std::vector<BenchRow>& rows) {
     if (row.gflops > 0) json["gflops_per_s"] = row.gflops;
     if (row.gbytes > 0) json["gbytes_per_s"] = row.gbytes;
     if (row.share > 0) json["limit"] = row.limit, json["share_of_limit"] = row.share;
+    if (row.peak_gb > 0) json["peak_gb"] = row.peak_gb;
+    if (row.peer_peak_gb > 0) json["peer_peak_gb"] = row.peer_peak_gb;
     list.push_back(std::move(json));
   }
   return list;

@@ -35,6 +35,8 @@ struct BenchRow {
   double gflops = 0, gbytes = 0;  // a second, where they are known
   std::string limit;              // the limit that binds: "fp32 GEMM" | "bf16 GEMM" | "memory"
   double share = 0;               // of that limit, 0..1
+  double peak_gb = 0,
+         peer_peak_gb = 0;  // device memory above what was held before; 0: not looked at
 };
 
 using BenchProgress = std::function<void(const BenchRow&)>;  // told each row as it is done
@@ -46,6 +48,9 @@ std::vector<BenchRow> run_bench(const BenchOptions& options, const BenchProgress
 /// A table for a terminal; `bench_line` alone gives one row of it.
 std::string bench_header();
 std::string bench_line(const BenchRow& row);
+/// The same for a device: TFLOP/s, TB/s, and gigabytes of its memory.
+std::string device_bench_header();
+std::string device_bench_line(const BenchRow& row);
 io::Json bench_json(const std::vector<BenchRow>& rows);
 
 }  // namespace adder::eval

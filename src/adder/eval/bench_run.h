@@ -40,6 +40,8 @@ class BenchRun {
   std::optional<MachineLimits> limits_;
 };
 
+Spread spread_of(std::vector<double> samples);
+
 /// Seconds as milliseconds, or as a rate of `amount` a second (lowest and highest change places).
 Spread as_milliseconds(const Spread& seconds);
 Spread as_rate(const Spread& seconds, double amount);

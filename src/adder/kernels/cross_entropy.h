@@ -27,4 +27,16 @@ void cross_entropy_rows(const View<2>& logits, const View<1>& target, const View
 void cross_entropy_rows_backward(const View<2>& logits, const View<1>& target, const View<1>& scale,
                                  const CrossEntropyOptions& options, const Parallel& parallel);
 
+/// The same on a device: losses and, if asked for, gradients in one pass over the tile. Any stride
+/// between rows; rows that begin at multiples of 16 bytes are the fast ones.
+struct CrossEntropyTile {
+  View<2> logits;   // (rows, vocab) f32|bf16, each row dense
+  View<1> target;   // (rows) i64; neither ignore_index nor in [0, vocab): nll is NaN
+  View<1> nll;      // (rows) f32
+  View<2> dlogits;  // scale[r] d nll[r] / d logits[r, :], (rows, vocab) f32|bf16, each row dense; 0
+                    // where ignored; optional; may be logits itself where the types are one
+  View<1> scale;    // (rows) f32; optional: 1
+  CrossEntropyOptions options;
+};
+
 }  // namespace adder::kernels

@@ -3,29 +3,6 @@
 namespace adder::kernels::testing {
 namespace {
 
-/// Rank R of a (batch, length, ...) view at one token.
-template <int Rank>
-View<Rank - 1> at_token(const View<Rank>& view, int64_t t) {
-  View<Rank - 1> one{nullptr, view.dtype, {}, {}};
-  if (!view.given()) return one;
-  one.data = view.template as<char>() + t * view.stride[1] * size_of(view.dtype);
-  one.size[0] = view.size[0], one.stride[0] = view.stride[0];
-  for (int d = 1; d < Rank - 1; ++d)
-    one.size[d] = view.size[d + 1], one.stride[d] = view.stride[d + 1];
-  return one;
-}
-
-SsdUpdate update_of(const SsdInputs& in, const View<4>& state, const View<4>& y, int64_t t) {
-  SsdUpdate args;
-  args.state = state;
-  args.x = at_token(in.x, t), args.dt = at_token(in.dt, t);
-  args.B = at_token(in.B, t), args.C = at_token(in.C, t);
-  args.z = at_token(in.z, t), args.y = at_token(y, t);
-  args.A = in.A, args.D = in.D, args.dt_bias = in.dt_bias;
-  args.dt_softplus = in.dt_softplus, args.dt_min = in.dt_min, args.dt_max = in.dt_max;
-  return args;
-}
-
 TEST(SsdUpdate, TokenByTokenIsTheForward) {
   for (SsdCase one : ssd_cases()) {
     one.documents = Documents::kNone;

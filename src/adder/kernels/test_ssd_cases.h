@@ -55,6 +55,20 @@ View<Rank> tokens(View<Rank> view, int64_t begin, int64_t end) {  // of one (bat
   return view;
 }
 
+/// A (batch, length, ...) view at one token.
+template <int Rank>
+View<Rank - 1> at_token(const View<Rank>& view, int64_t t) {
+  View<Rank - 1> one{nullptr, view.dtype, {}, {}};
+  if (!view.given()) return one;
+  one.data = view.template as<char>() + t * view.stride[1] * size_of(view.dtype);
+  one.size[0] = view.size[0], one.stride[0] = view.stride[0];
+  for (int d = 1; d < Rank - 1; ++d)
+    one.size[d] = view.size[d + 1], one.stride[d] = view.stride[d + 1];
+  return one;
+}
+/// The step of token t.
+SsdUpdate update_of(const SsdInputs& in, const View<4>& state, const View<4>& y, int64_t t);
+
 struct SsdResult {
   Array<4> y, final_state;
   SsdOutputs outputs() const { return {y, final_state}; }

@@ -116,6 +116,17 @@ SsdInputs tokens(const SsdInputs& in, int64_t begin, int64_t end) {
   return part;
 }
 
+SsdUpdate update_of(const SsdInputs& in, const View<4>& state, const View<4>& y, int64_t t) {
+  SsdUpdate args;
+  args.state = state;
+  args.x = at_token(in.x, t), args.dt = at_token(in.dt, t);
+  args.B = at_token(in.B, t), args.C = at_token(in.C, t);
+  args.z = at_token(in.z, t), args.y = at_token(y, t);
+  args.A = in.A, args.D = in.D, args.dt_bias = in.dt_bias;
+  args.dt_softplus = in.dt_softplus, args.dt_min = in.dt_min, args.dt_max = in.dt_max;
+  return args;
+}
+
 SsdResult make_result(const SsdInputs& in, DType state_dtype) {
   const auto [batch, length, heads, head_dim] = in.x.size;
   return {Array<4>(in.x.dtype, in.x.size, 3),

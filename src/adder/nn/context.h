@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,10 @@ using at::Tensor;
 
 struct Context {
   Tensor seq_idx;  // (batch, length) i32, undefined: one document a row
+  // What the caller knows of seq_idx. Where it does not say, somebody looks: on a device that
+  // waits.
+  std::optional<bool> has_padding;  // some token is padding
+  std::optional<bool> shares_rows;  // some row holds more than one document
   at::ScalarType compute =
       at::kFloat;           // type of activations and matrix products; parameters stay as they are
   bool checkpoint = false;  // activation checkpointing: keep a block's input, recompute the rest

@@ -10,19 +10,21 @@ namespace adder::nn {
 
 namespace {
 
-Tensor padding_of(const Tensor& seq_idx) {
-  if (!seq_idx.defined()) return {};
-  const Tensor padding = seq_idx.lt(0);
-  return padding.any().item<bool>() ? padding.unsqueeze(-1) : Tensor();
+Tensor padding_of(const Context& context) {
+  if (!context.seq_idx.defined() || context.has_padding == false) return {};
+  const Tensor padding = context.seq_idx.lt(0);
+  const bool known = context.has_padding.has_value();
+  return known || padding.any().item<bool>() ? padding.unsqueeze(-1) : Tensor();
 }
 
 }  // namespace
 
 LanguageModel::LanguageModel(const model::ModelConfig& config, uint64_t seed,
-                             const model::LoraOptions& lora, const model::Weights* start)
-    : config_(config), parameters_(model::tensor_specs(config), seed, start) {
+                             const model::LoraOptions& lora, const model::Weights* start,
+                             const Placement& placement)
+    : config_(config), parameters_(model::tensor_specs(config), seed, start, placement) {
   if (lora.given()) {
-    adapters_.emplace(model::lora_specs(config, lora), seed);
+    adapters_.emplace(model::lora_specs(config, lora), seed, nullptr, placement);
     parameters_.adapt(*adapters_, lora.scale());
   }
   for (int64_t layer = 0; layer < config_.n_layer; ++layer) {
@@ -36,7 +38,7 @@ LanguageModel::LanguageModel(const model::ModelConfig& config, uint64_t seed,
     for (size_t i = 0; i < trained().specs().size(); ++i) {
       const model::TensorSpec& spec = trained().specs()[i];
       if (spec.name.starts_with(prefix) && !spec.frozen)
-        block.parameters.push_back(trained().tensors()[i]);
+        block.parameters.push_back(trained().leaf(i));
     }
     blocks_.push_back(std::move(block));
   }
@@ -45,7 +47,7 @@ LanguageModel::LanguageModel(const model::ModelConfig& config, uint64_t seed,
 Tensor LanguageModel::forward(const Tensor& tokens, Context& context,
                               std::vector<State>* carried) const {
   if (carried != nullptr) carried->resize(blocks_.size());
-  context.padding = padding_of(context.seq_idx);
+  context.padding = padding_of(context);
   Tensor hidden = at::embedding(parameters_.at(model::kEmbedding), tokens).to(context.compute);
   Tensor residual;  // the sum of what earlier blocks gave; undefined before the first
   for (size_t layer = 0; layer < blocks_.size(); ++layer) {
@@ -109,7 +111,7 @@ std::pair<Tensor, Tensor> LanguageModel::run_block(const Block& block, const Ten
 }
 
 const Tensor& LanguageModel::head() const {
-  return parameters_.at(config_.tie_embeddings ? model::kEmbedding : model::kHead);
+  return parameters_.read(config_.tie_embeddings ? model::kEmbedding : model::kHead);
 }
 
 Tensor LanguageModel::logits(const Tensor& hidden) const {

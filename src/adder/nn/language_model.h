@@ -20,7 +20,8 @@ class LanguageModel {
   /// Parameters are made and initialised from `seed`; with `lora.rank` also adapters, which alone
   /// are trained then. `start`: the values to begin with (of an open model::ModelDirectory).
   LanguageModel(const model::ModelConfig& config, uint64_t seed,
-                const model::LoraOptions& lora = {}, const model::Weights* start = nullptr);
+                const model::LoraOptions& lora = {}, const model::Weights* start = nullptr,
+                const Placement& placement = {});
 
   /// tokens (batch, length) i32 or i64 -> hidden (batch, length, d_readout), after the final norm,
   /// in the context's compute type. `carried`: one State a layer (empty: nothing read yet),

@@ -7,7 +7,7 @@
 namespace adder::nn {
 
 Linear::Linear(const Parameters& parameters, const std::string& name)
-    : weight_(parameters.at(name + ".weight")), bias_(parameters.find(name + ".bias")) {
+    : weight_(parameters.read(name + ".weight")), bias_(parameters.find(name + ".bias")) {
   const auto found = parameters.adapters().find(name);
   if (found != parameters.adapters().end()) adapter_ = found->second;
 }

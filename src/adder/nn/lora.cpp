@@ -42,13 +42,22 @@ std::set<std::string> target_modules(const model::ModelConfig& config, const Par
 
 }  // namespace
 
-MergedWeights::MergedWeights(const Parameters& parameters) : weights_(parameters.weights()) {
+MergedWeights::MergedWeights(const Parameters& parameters) {
   const c10::NoGradGuard no_grad;
-  for (const auto& [linear, adapter] : parameters.adapters()) {
-    const std::string name = linear + ".weight";
-    const Tensor& base = parameters.at(name);  // (out, in)
-    matrices_.push_back(at::addmm(base, adapter.B, adapter.A, 1, adapter.scale));
-    weights_.at(name).data = matrices_.back().data_ptr();
+  constexpr std::string_view kWeight = ".weight";
+  for (size_t i = 0; i < parameters.specs().size(); ++i) {
+    const std::string& name = parameters.specs()[i].name;
+    Tensor tensor = parameters.tensors()[i];  // of a linear: (out, in)
+    const auto adapter =
+        name.ends_with(kWeight)
+            ? parameters.adapters().find(name.substr(0, name.size() - kWeight.size()))
+            : parameters.adapters().end();
+    if (adapter != parameters.adapters().end()) {
+      const auto& [A, B, scale] = adapter->second;
+      tensor = at::addmm(tensor, B, A, 1, scale);
+    }
+    tensors_.push_back(tensor.cpu());
+    weights_[name] = {tensors_.back().data_ptr(), DType::f32, parameters.specs()[i].shape};
   }
 }
 
@@ -56,8 +65,9 @@ void save_adapters(const std::string& folder, const model::ModelConfig& config,
                    const Parameters& adapters, const model::LoraOptions& lora,
                    const std::string& base) {
   std::vector<io::TensorInfo> tensors;
+  std::vector<Tensor> here;
   for (size_t i = 0; i < adapters.specs().size(); ++i) {
-    const Tensor& tensor = adapters.tensors()[i];
+    const Tensor& tensor = here.emplace_back(adapters.tensors()[i].detach().cpu());
     const auto* bytes = static_cast<const std::byte*>(tensor.const_data_ptr());
     tensors.push_back({kPrefix + adapters.specs()[i].name,
                        DType::f32,

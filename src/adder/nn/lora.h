@@ -10,15 +10,16 @@
 
 namespace adder::nn {
 
-/// The weights of a model with W + scale B A wherever there is an adapter: those matrices are
-/// copies that live as long as this, the rest is borrowed from `parameters`.
+/// The weights of a model in the memory of the CPU, with W + scale B A wherever there is an
+/// adapter. Those matrices, and whatever is on a device, are copies that live as long as this; the
+/// rest is borrowed from `parameters`.
 class MergedWeights {
  public:
   explicit MergedWeights(const Parameters& parameters);
   const model::Weights& weights() const { return weights_; }
 
  private:
-  std::vector<Tensor> matrices_;
+  std::vector<Tensor> tensors_;
   model::Weights weights_;
 };
 

@@ -4,6 +4,7 @@
 
 #include "adder/base/error.h"
 #include "adder/nn/operators.h"
+#include "adder/ops/slices.h"
 
 namespace adder::nn {
 
@@ -26,8 +27,8 @@ Tensor Mamba2::forward(const Tensor& x, Context& context, State* carried) const 
   const int64_t heads = sizes_.heads, groups = spec_.n_groups, state = spec_.d_state;
 
   const Tensor projected = in_proj_(x);  // (batch, length, in_proj rows)
-  const auto parts = projected.split_with_sizes(
-      {sizes_.d_mlp, sizes_.d_mlp, sizes_.d_ssm, sizes_.conv_dim, heads}, -1);
+  const auto parts = ops::slices(
+      projected, {{sizes_.d_mlp}, {sizes_.d_mlp}, {sizes_.d_ssm}, {sizes_.conv_dim}, {heads}});
   const Tensor &z_mlp = parts[0], &x_mlp = parts[1], &z = parts[2], &xBC = parts[3], &dt = parts[4];
 
   const bool resumed = carried != nullptr && !carried->empty();
@@ -37,17 +38,15 @@ Tensor Mamba2::forward(const Tensor& x, Context& context, State* carried) const 
     conv_state = (*carried)[0].to(x.scalar_type());  // (batch, d_conv - 1, conv_dim)
     ssm_state = (*carried)[1];                       // (batch, heads, head_dim, d_state)
   } else if (init_states_) {
-    refuse_packing(seq_idx);
+    refuse_packing(context);
     ssm_state = init_states_->unsqueeze(0).expand({batch, heads, spec_.head_dim, state});
   }
 
   const auto [convolved, conv_end] =
       causal_conv1d(xBC, conv_weight_.squeeze(1), conv_bias_, conv_state, seq_idx, /*silu=*/true);
   const auto xBC_parts =
-      convolved.split_with_sizes({sizes_.d_ssm, groups * state, groups * state}, -1);
-  const Tensor values = xBC_parts[0].unflatten(-1, {heads, spec_.head_dim});
-  const Tensor B = xBC_parts[1].unflatten(-1, {groups, state});
-  const Tensor C = xBC_parts[2].unflatten(-1, {groups, state});
+      ops::slices(convolved, {{heads, spec_.head_dim}, {groups, state}, {groups, state}});
+  const Tensor &values = xBC_parts[0], &B = xBC_parts[1], &C = xBC_parts[2];
   const Tensor A = A_log_.exp().neg();
   const Tensor D = spec_.D_has_head_dim ? D_.view({heads, spec_.head_dim}) : D_;
   context.probe("dt", dt);
@@ -66,11 +65,15 @@ Tensor Mamba2::forward(const Tensor& x, Context& context, State* carried) const 
   return out_proj_(y);
 }
 
-void Mamba2::refuse_packing(const std::optional<Tensor>& seq_idx) {
-  if (!seq_idx || seq_idx->size(1) < 2) return;
-  const int64_t pairs = seq_idx->size(1) - 1;
-  const Tensor before = seq_idx->narrow(1, 0, pairs), after = seq_idx->narrow(1, 1, pairs);
-  if (!before.ne(after).logical_and(after.ge(0)).any().item<bool>()) return;
+void Mamba2::refuse_packing(const Context& context) {
+  const Tensor& seq_idx = context.seq_idx;
+  if (!seq_idx.defined() || seq_idx.size(1) < 2 || context.shares_rows == false) return;
+  const auto found = [&] {
+    const int64_t pairs = seq_idx.size(1) - 1;
+    const Tensor before = seq_idx.narrow(1, 0, pairs), after = seq_idx.narrow(1, 1, pairs);
+    return before.ne(after).logical_and(after.ge(0)).any().item<bool>();
+  };
+  if (!context.shares_rows.has_value() && !found()) return;
   throw Error(ErrorKind::kUnsupported,
               {.what = "learnable initial states with several documents in a row",
                .why = "a learned start would reach the first document of each row alone",

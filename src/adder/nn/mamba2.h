@@ -15,7 +15,7 @@ class Mamba2 final : public Mixer {
 
  private:
   /// Throws kUnsupported when a row holds more than one document.
-  static void refuse_packing(const std::optional<Tensor>& seq_idx);
+  static void refuse_packing(const Context& context);
   /// The gated norm of y by z, or the gate alone.
   Tensor norm(const Tensor& y, const Tensor& z) const;
 

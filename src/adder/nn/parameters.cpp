@@ -1,10 +1,12 @@
 #include "adder/nn/parameters.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 
 #include "adder/base/error.h"
-#include "adder/ops/view.h"
+#include "adder/base/thread_pool.h"
+#include "adder/model/tensor_names.h"
 
 namespace adder::nn {
 
@@ -31,25 +33,41 @@ Tensor borrow(const model::TensorView& view) {
 }
 
 Parameters::Parameters(std::vector<model::TensorSpec> specs, uint64_t seed,
-                       const model::Weights* start)
+                       const model::Weights* start, const Placement& placement)
     : specs_(std::move(specs)) {
+  // Every core, also where LibTorch's loops run on one: a large model's start is drawn in seconds.
+  // A number does not depend on who draws it.
+  const ThreadPool pool(start == nullptr ? at::get_num_threads() : 1);
   for (const model::TensorSpec& spec : specs_) {
     Tensor tensor = at::empty(spec.shape, at::TensorOptions().dtype(at::kFloat));
     if (start == nullptr) {
-      model::initialise(spec, seed, tensor.data_ptr<float>(), ops::torch_pool());
+      model::initialise(spec, seed, tensor.data_ptr<float>(), pool);
     }
     index_.emplace(spec.name, tensors_.size());
-    tensors_.push_back(tensor.set_requires_grad(!spec.frozen));
+    tensors_.push_back(tensor.to(placement.device).set_requires_grad(!spec.frozen));
+    const bool matrix = spec.shape.size() == 2 && !spec.keep_f32 && !spec.frozen;
+    // Of the embedding a step reads rows, and adds up their gradients.
+    const bool copied = placement.narrow && matrix && spec.name != model::kEmbedding;
+    copies_.push_back(copied ? tensors_.back().detach().to(at::kBFloat16).requires_grad_()
+                             : Tensor());
   }
   if (start != nullptr) load(*start);
 }
 
-const Tensor& Parameters::at(const std::string& name) const {
+size_t Parameters::index_of(const std::string& name) const {
   const auto found = index_.find(name);
   if (found == index_.end()) {
     throw Error(ErrorKind::kInternal, {.what = "no parameter is named '" + name + "'"});
   }
-  return tensors_[found->second];
+  return found->second;
+}
+
+const Tensor& Parameters::at(const std::string& name) const {
+  return tensors_[index_of(name)];
+}
+
+const Tensor& Parameters::read(const std::string& name) const {
+  return leaf(index_of(name));
 }
 
 std::optional<Tensor> Parameters::find(const std::string& name) const {
@@ -70,7 +88,8 @@ void Parameters::adapt(const Parameters& adapters, double scale) {
 void Parameters::load(const model::Weights& weights) {
   const c10::NoGradGuard no_grad;
   for (const auto& [name, view] : weights) {
-    const Tensor& mine = at(name);
+    const size_t i = index_of(name);
+    const Tensor& mine = tensors_[i];
     const Tensor theirs = borrow(view);
     if (mine.sizes() != theirs.sizes()) {
       throw Error(ErrorKind::kShape,
@@ -80,12 +99,14 @@ void Parameters::load(const model::Weights& weights) {
                           model::to_string(mine.sizes().vec())});
     }
     mine.copy_(theirs);
+    if (copies_[i].defined()) copies_[i].copy_(mine);
   }
 }
 
 model::Weights Parameters::weights() const {
   model::Weights result;
   for (size_t i = 0; i < specs_.size(); ++i) {
+    TORCH_INTERNAL_ASSERT(tensors_[i].is_cpu());
     result[specs_[i].name] = {tensors_[i].data_ptr(), DType::f32, specs_[i].shape};
   }
   return result;

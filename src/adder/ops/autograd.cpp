@@ -83,7 +83,9 @@ class BackwardNode final : public torch::autograd::Node {
   std::vector<bool> is_tensor_;
 };
 
-void boxed_autograd(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+}  // namespace
+
+void recompute_in_backward(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   const size_t n_arguments = op.schema().arguments().size();
   const size_t n_outputs = op.schema().returns().size();
   std::vector<at::Tensor> inputs;
@@ -106,8 +108,6 @@ void boxed_autograd(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   }
 }
 
-}  // namespace
-
 void define_differentiable(torch::Library& library, const std::string& schema) {
   library.def(schema.c_str());
   const size_t open = schema.find('(');
@@ -127,7 +127,7 @@ void define_differentiable(torch::Library& library, const std::string& schema) {
 }
 
 void register_autograd(torch::Library& library, const char* name) {
-  library.impl(name, torch::CppFunction::makeFromBoxedFunction<&boxed_autograd>());
+  library.impl(name, torch::CppFunction::makeFromBoxedFunction<&recompute_in_backward>());
 }
 
 }  // namespace adder::ops

@@ -9,12 +9,17 @@
 // between forward and backward.
 #pragma once
 
+#include <ATen/core/stack.h>
 #include <torch/library.h>
 
 namespace adder::ops {
 
 /// Defines `schema` and its _backward partner, with autograd between them.
 void define_differentiable(torch::Library& library, const std::string& schema);
+
+/// The boxed autograd kernel: calls `op` on the stack's arguments below autograd, and lets the
+/// backward pass call its partner.
+void recompute_in_backward(const c10::OperatorHandle& op, torch::jit::Stack* stack);
 
 /// Registers the boxed autograd kernel for NAME (to be called in a TORCH_LIBRARY_IMPL of Autograd).
 void register_autograd(torch::Library& library, const char* name);

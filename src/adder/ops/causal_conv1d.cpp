@@ -8,7 +8,8 @@
 #include <tuple>
 #include <vector>
 
-#include "adder/ops/view.h"
+#include "adder/ops/device.h"
+#include "adder/ops/slices.h"
 
 namespace adder::ops {
 
@@ -22,7 +23,7 @@ bool parse_activation(const ArgumentCheck& check, c10::string_view activation) {
 
 void check_arguments(const Tensor& x, const Tensor& weight, const OptionalTensor& bias,
                      const OptionalTensor& initial_state, const OptionalTensor& seq_idx) {
-  const ArgumentCheck check("causal_conv1d");
+  const ArgumentCheck check("causal_conv1d", x);
   check.activation("x", x);
   check.shape("x", x, {-1, -1, -1});
   check.shape("weight", weight, {x.size(2), -1});
@@ -47,7 +48,7 @@ std::tuple<Tensor, Tensor> causal_conv1d_meta(const Tensor& x, const Tensor& wei
                                               const OptionalTensor& seq_idx,
                                               c10::string_view activation) {
   check_arguments(x, weight, bias, initial_state, seq_idx);
-  parse_activation(ArgumentCheck("causal_conv1d"), activation);
+  parse_activation(ArgumentCheck("causal_conv1d", x), activation);
   return {at::empty(x.sizes(), x.options()),
           at::empty({x.size(0), weight.size(1) - 1, x.size(2)}, x.options())};
 }
@@ -74,18 +75,19 @@ struct Prepared {
   kernels::Conv1dInputs in;
 };
 
-std::tuple<Tensor, Tensor> causal_conv1d_cpu(const Tensor& x, const Tensor& weight,
+std::tuple<Tensor, Tensor> causal_conv1d_run(const Tensor& x, const Tensor& weight,
                                              const OptionalTensor& bias,
                                              const OptionalTensor& initial_state,
                                              const OptionalTensor& seq_idx,
                                              c10::string_view activation) {
   auto [y, final_state] = causal_conv1d_meta(x, weight, bias, initial_state, seq_idx, activation);
   const Prepared prepared(x, weight, bias, initial_state, seq_idx, activation == "silu");
-  kernels::causal_conv1d(prepared.in, {view<3>(y), view<3>(final_state)}, torch_pool());
+  run_kernel("causal_conv1d", x, kernels::causal_conv1d, &kernels::CudaKernels::causal_conv1d,
+             prepared.in, kernels::Conv1dOutputs{view<3>(y), view<3>(final_state)});
   return {y, final_state};
 }
 
-std::vector<Tensor> causal_conv1d_backward_cpu(
+std::vector<Tensor> causal_conv1d_backward_run(
     const OptionalTensor& grad_y, const OptionalTensor& grad_final_state, const Tensor& x,
     const Tensor& weight, const OptionalTensor& bias, const OptionalTensor& initial_state,
     const OptionalTensor& seq_idx, c10::string_view activation, std::array<bool, 5> needs) {
@@ -96,7 +98,7 @@ std::vector<Tensor> causal_conv1d_backward_cpu(
   const OptionalTensor inputs[] = {x, weight, bias, initial_state};
   std::vector<Tensor> grads(5);  // x, weight, bias, initial_state, seq_idx
   for (size_t i = 0; i < 4; ++i) {
-    if (needs[i]) grads[i] = at::empty(inputs[i]->sizes(), inputs[i]->options());
+    if (needs[i]) grads[i] = empty_gradient(*inputs[i]);
   }
   kernels::Conv1dGradients out;
   out.grad_y = view<3>(gy);
@@ -105,7 +107,8 @@ std::vector<Tensor> causal_conv1d_backward_cpu(
   out.grad_weight = view<2>(grads[1]);
   out.grad_bias = view<1>(grads[2]);
   out.grad_initial_state = view<3>(grads[3]);
-  kernels::causal_conv1d_backward(prepared.in, out, torch_pool());
+  run_kernel("causal_conv1d_backward", x, kernels::causal_conv1d_backward,
+             &kernels::CudaKernels::causal_conv1d_backward, prepared.in, out);
   return grads;
 }
 
@@ -114,10 +117,10 @@ Tensor causal_conv1d_update_meta(Tensor& /*state*/, const Tensor& x, const Tenso
   return at::empty(x.sizes(), x.options());
 }
 
-Tensor causal_conv1d_update_cpu(Tensor& state, const Tensor& x, const Tensor& weight,
+Tensor causal_conv1d_update_run(Tensor& state, const Tensor& x, const Tensor& weight,
                                 const OptionalTensor& bias, const OptionalTensor& state_indices,
                                 c10::string_view activation) {
-  const ArgumentCheck check("causal_conv1d_update");
+  const ArgumentCheck check("causal_conv1d_update", x);
   check.shape("x", x, {-1, -1});
   check_arguments(x.unsqueeze(1), weight, bias, std::nullopt, std::nullopt);
   check.shape("state", state, {-1, weight.size(1) - 1, x.size(1)});
@@ -138,16 +141,25 @@ Tensor causal_conv1d_update_cpu(Tensor& state, const Tensor& x, const Tensor& we
   update.state_indices = view<1>(indices);
   update.y = view<2>(y);
   update.silu = parse_activation(check, activation);
-  kernels::causal_conv1d_update(update, torch_pool());
+  run_kernel("causal_conv1d_update", x, kernels::causal_conv1d_update,
+             &kernels::CudaKernels::causal_conv1d_update, update);
   return y;
+}
+
+void register_causal_conv1d(torch::Library& library) {
+  library.impl("causal_conv1d", &causal_conv1d_run);
+  library.impl("causal_conv1d_backward", &causal_conv1d_backward_run);
+  library.impl("causal_conv1d_update", &causal_conv1d_update_run);
 }
 
 }  // namespace
 
 TORCH_LIBRARY_IMPL(adder, CPU, library) {
-  library.impl("causal_conv1d", &causal_conv1d_cpu);
-  library.impl("causal_conv1d_backward", &causal_conv1d_backward_cpu);
-  library.impl("causal_conv1d_update", &causal_conv1d_update_cpu);
+  register_causal_conv1d(library);
+}
+
+TORCH_LIBRARY_IMPL(adder, CUDA, library) {
+  register_causal_conv1d(library);
 }
 
 TORCH_LIBRARY_IMPL(adder, Meta, library) {

@@ -20,7 +20,7 @@ Tensor as_matrix(const Tensor& x) {
 /// Checks the arguments; the sizes of y.
 std::vector<int64_t> checked_sizes(const Tensor& x, const Tensor& weight,
                                    const OptionalTensor& bias) {
-  const ArgumentCheck check("linear");
+  const ArgumentCheck check("linear", x);
   check.activation("x", x);
   check.that(x.dim() >= 1, "x has no dimension");
   check.shape("weight", weight, {-1, x.size(-1)});
@@ -36,12 +36,12 @@ Tensor linear_meta(const Tensor& x, const Tensor& weight, const OptionalTensor& 
   return at::empty(checked_sizes(x, weight, bias), x.options());
 }
 
-Tensor linear_cpu(const Tensor& x, const Tensor& weight, const OptionalTensor& bias) {
+Tensor linear_run(const Tensor& x, const Tensor& weight, const OptionalTensor& bias) {
   const std::vector<int64_t> sizes = checked_sizes(x, weight, bias);
   return product(as_matrix(x), weight, bias).view(sizes);
 }
 
-std::vector<Tensor> linear_backward_cpu(const OptionalTensor& grad_y, const Tensor& x,
+std::vector<Tensor> linear_backward_run(const OptionalTensor& grad_y, const Tensor& x,
                                         const Tensor& weight, const OptionalTensor& /*bias*/,
                                         std::array<bool, 3> needs) {
   const Tensor gy = as_matrix(*grad_y);
@@ -52,11 +52,19 @@ std::vector<Tensor> linear_backward_cpu(const OptionalTensor& grad_y, const Tens
   return grads;
 }
 
+void register_linear(torch::Library& library) {
+  library.impl("linear", &linear_run);
+  library.impl("linear_backward", &linear_backward_run);
+}
+
 }  // namespace
 
 TORCH_LIBRARY_IMPL(adder, CPU, library) {
-  library.impl("linear", &linear_cpu);
-  library.impl("linear_backward", &linear_backward_cpu);
+  register_linear(library);
+}
+
+TORCH_LIBRARY_IMPL(adder, CUDA, library) {
+  register_linear(library);
 }
 
 TORCH_LIBRARY_IMPL(adder, Meta, library) {

@@ -2,6 +2,8 @@
 // Tokens are taken in tiles; a tile's logits are one matrix product, live until its row pass is
 // done, and are made again in the backward pass. Memory: one tile of logits, whatever the number of
 // tokens.
+#include "adder/ops/linear_cross_entropy.h"
+
 #include <ATen/ATen.h>
 #include <torch/library.h>
 
@@ -10,11 +12,23 @@
 #include <tuple>
 #include <vector>
 
-#include "adder/kernels/cross_entropy.h"
 #include "adder/ops/product.h"
-#include "adder/ops/view.h"
 
 namespace adder::ops {
+
+void LinearCrossEntropyArguments::check(c10::string_view reduction) const {
+  const ArgumentCheck check("linear_cross_entropy", x);
+  check.activation("x", x);
+  check.shape("x", x, {-1, -1});
+  check.shape("weight", weight, {-1, x.size(1)});
+  check.that(weight.size(0) >= 1, "the vocabulary is empty");
+  check.dtype("weight", weight, x.scalar_type());
+  check.shape("target", target, {x.size(0)});
+  check.dtype("target", target, at::kLong);
+  if (bias)
+    check.shape("bias", *bias, {weight.size(0)}), check.dtype("bias", *bias, x.scalar_type());
+  check.that(reduction == "none" || reduction == "sum", "reduction must be \"none\" or \"sum\"");
+}
 
 namespace {
 
@@ -24,28 +38,7 @@ int64_t tile_tokens(int64_t vocab) {
   return std::clamp<int64_t>((int64_t{2} << 20) / vocab, 16, 4096);
 }
 
-struct Arguments {
-  Tensor x, weight;
-  OptionalTensor bias;
-  Tensor target;
-  kernels::CrossEntropyOptions options;
-
-  at::ScalarType loss_type() const { return wide(x.scalar_type()); }
-
-  void check(c10::string_view reduction) const {
-    const ArgumentCheck check("linear_cross_entropy");
-    check.activation("x", x);
-    check.shape("x", x, {-1, -1});
-    check.shape("weight", weight, {-1, x.size(1)});
-    check.that(weight.size(0) >= 1, "the vocabulary is empty");
-    check.dtype("weight", weight, x.scalar_type());
-    check.shape("target", target, {x.size(0)});
-    check.dtype("target", target, at::kLong);
-    if (bias)
-      check.shape("bias", *bias, {weight.size(0)}), check.dtype("bias", *bias, x.scalar_type());
-    check.that(reduction == "none" || reduction == "sum", "reduction must be \"none\" or \"sum\"");
-  }
-};
+using Arguments = LinearCrossEntropyArguments;
 
 /// The head in the type of the loss: from bf16 operands, fp32 logits. (Rounding a logit near 20 to
 /// bf16 would move its token's loss by 0.06.)

@@ -8,7 +8,8 @@
 
 #include "adder/kernels/gated_rms_norm.h"
 #include "adder/kernels/rms_norm.h"
-#include "adder/ops/view.h"
+#include "adder/ops/device.h"
+#include "adder/ops/slices.h"
 
 namespace adder::ops {
 
@@ -32,7 +33,7 @@ void check_norm(const ArgumentCheck& check, const Tensor& x, const Tensor& weigh
 
 std::tuple<Tensor, Tensor> rms_norm_meta(const Tensor& x, const Tensor& weight, double /*eps*/,
                                          const OptionalTensor& residual, bool residual_in_fp32) {
-  const ArgumentCheck check("rms_norm");
+  const ArgumentCheck check("rms_norm", x);
   check_norm(check, x, weight);
   auto type = residual_in_fp32 ? wide(x.scalar_type()) : x.scalar_type();
   if (residual) {
@@ -45,17 +46,19 @@ std::tuple<Tensor, Tensor> rms_norm_meta(const Tensor& x, const Tensor& weight, 
   return {at::empty(x.sizes(), x.options()), at::empty(x.sizes(), x.options().dtype(type))};
 }
 
-std::tuple<Tensor, Tensor> rms_norm_cpu(const Tensor& x, const Tensor& weight, double eps,
+std::tuple<Tensor, Tensor> rms_norm_run(const Tensor& x, const Tensor& weight, double eps,
                                         const OptionalTensor& residual, bool residual_in_fp32) {
   auto [y, new_residual] = rms_norm_meta(x, weight, eps, residual, residual_in_fp32);
   const Tensor rows = as_rows(x), dense_weight = weight.contiguous();
   const OptionalTensor residual_rows = as_rows(residual);
-  kernels::rms_norm({view<2>(rows), view<1>(dense_weight), view<2>(residual_rows), eps},
-                    {view<2>(as_rows(y)), view<2>(as_rows(new_residual))}, torch_pool());
+  run_kernel(
+      "rms_norm", x, kernels::rms_norm, &kernels::CudaKernels::rms_norm,
+      kernels::RmsNormInputs{view<2>(rows), view<1>(dense_weight), view<2>(residual_rows), eps},
+      kernels::RmsNormOutputs{view<2>(as_rows(y)), view<2>(as_rows(new_residual))});
   return {y, new_residual};
 }
 
-std::vector<Tensor> rms_norm_backward_cpu(const OptionalTensor& grad_y,
+std::vector<Tensor> rms_norm_backward_run(const OptionalTensor& grad_y,
                                           const OptionalTensor& grad_new_residual, const Tensor& x,
                                           const Tensor& weight, double eps,
                                           const OptionalTensor& residual, bool /*residual_in_fp32*/,
@@ -67,7 +70,7 @@ std::vector<Tensor> rms_norm_backward_cpu(const OptionalTensor& grad_y,
   const OptionalTensor inputs[] = {x, weight, residual};
   std::vector<Tensor> grads(3);
   for (size_t i = 0; i < 3; ++i) {
-    if (needs[i]) grads[i] = at::empty(inputs[i]->sizes(), inputs[i]->options());
+    if (needs[i]) grads[i] = empty_gradient(*inputs[i]);
   }
   kernels::RmsNormGradients out;
   out.grad_y = view<2>(gy);
@@ -75,14 +78,16 @@ std::vector<Tensor> rms_norm_backward_cpu(const OptionalTensor& grad_y,
   if (needs[0]) out.grad_x = view<2>(as_rows(grads[0]));
   out.grad_weight = view<1>(grads[1]);
   if (needs[2]) out.grad_residual = view<2>(as_rows(grads[2]));
-  kernels::rms_norm_backward({view<2>(rows), view<1>(dense_weight), view<2>(residual_rows), eps},
-                             out, torch_pool());
+  run_kernel(
+      "rms_norm_backward", x, kernels::rms_norm_backward, &kernels::CudaKernels::rms_norm_backward,
+      kernels::RmsNormInputs{view<2>(rows), view<1>(dense_weight), view<2>(residual_rows), eps},
+      out);
   return grads;
 }
 
 Tensor gated_rms_norm_meta(const Tensor& x, const Tensor& weight, const OptionalTensor& z,
                            double /*eps*/, int64_t group_size, bool /*norm_before_gate*/) {
-  const ArgumentCheck check("gated_rms_norm");
+  const ArgumentCheck check("gated_rms_norm", x);
   check_norm(check, x, weight);
   check.that(group_size >= 1 && x.size(-1) % group_size == 0,
              "group_size does not divide the width of x");
@@ -90,18 +95,19 @@ Tensor gated_rms_norm_meta(const Tensor& x, const Tensor& weight, const Optional
   return at::empty(x.sizes(), x.options());
 }
 
-Tensor gated_rms_norm_cpu(const Tensor& x, const Tensor& weight, const OptionalTensor& z,
+Tensor gated_rms_norm_run(const Tensor& x, const Tensor& weight, const OptionalTensor& z,
                           double eps, int64_t group_size, bool norm_before_gate) {
   Tensor y = gated_rms_norm_meta(x, weight, z, eps, group_size, norm_before_gate);
   const Tensor rows = as_rows(x), dense_weight = weight.contiguous();
   const OptionalTensor z_rows = as_rows(z);
-  kernels::gated_rms_norm(
-      {view<2>(rows), view<1>(dense_weight), view<2>(z_rows), eps, group_size, norm_before_gate},
-      view<2>(as_rows(y)), torch_pool());
+  run_kernel("gated_rms_norm", x, kernels::gated_rms_norm, &kernels::CudaKernels::gated_rms_norm,
+             kernels::GatedRmsNormInputs{view<2>(rows), view<1>(dense_weight), view<2>(z_rows), eps,
+                                         group_size, norm_before_gate},
+             view<2>(as_rows(y)));
   return y;
 }
 
-std::vector<Tensor> gated_rms_norm_backward_cpu(const OptionalTensor& grad_y, const Tensor& x,
+std::vector<Tensor> gated_rms_norm_backward_run(const OptionalTensor& grad_y, const Tensor& x,
                                                 const Tensor& weight, const OptionalTensor& z,
                                                 double eps, int64_t group_size,
                                                 bool norm_before_gate, std::array<bool, 3> needs) {
@@ -110,26 +116,36 @@ std::vector<Tensor> gated_rms_norm_backward_cpu(const OptionalTensor& grad_y, co
   const OptionalTensor inputs[] = {x, weight, z};
   std::vector<Tensor> grads(3);
   for (size_t i = 0; i < 3; ++i) {
-    if (needs[i]) grads[i] = at::empty(inputs[i]->sizes(), inputs[i]->options());
+    if (needs[i]) grads[i] = empty_gradient(*inputs[i]);
   }
   kernels::GatedRmsNormGradients out;
   out.grad_y = view<2>(gy);
   if (needs[0]) out.grad_x = view<2>(as_rows(grads[0]));
   out.grad_weight = view<1>(grads[1]);
   if (needs[2]) out.grad_z = view<2>(as_rows(grads[2]));
-  kernels::gated_rms_norm_backward(
-      {view<2>(rows), view<1>(dense_weight), view<2>(z_rows), eps, group_size, norm_before_gate},
-      out, torch_pool());
+  run_kernel("gated_rms_norm_backward", x, kernels::gated_rms_norm_backward,
+             &kernels::CudaKernels::gated_rms_norm_backward,
+             kernels::GatedRmsNormInputs{view<2>(rows), view<1>(dense_weight), view<2>(z_rows), eps,
+                                         group_size, norm_before_gate},
+             out);
   return grads;
+}
+
+void register_norms(torch::Library& library) {
+  library.impl("rms_norm", &rms_norm_run);
+  library.impl("rms_norm_backward", &rms_norm_backward_run);
+  library.impl("gated_rms_norm", &gated_rms_norm_run);
+  library.impl("gated_rms_norm_backward", &gated_rms_norm_backward_run);
 }
 
 }  // namespace
 
 TORCH_LIBRARY_IMPL(adder, CPU, library) {
-  library.impl("rms_norm", &rms_norm_cpu);
-  library.impl("rms_norm_backward", &rms_norm_backward_cpu);
-  library.impl("gated_rms_norm", &gated_rms_norm_cpu);
-  library.impl("gated_rms_norm_backward", &gated_rms_norm_backward_cpu);
+  register_norms(library);
+}
+
+TORCH_LIBRARY_IMPL(adder, CUDA, library) {
+  register_norms(library);
 }
 
 TORCH_LIBRARY_IMPL(adder, Meta, library) {

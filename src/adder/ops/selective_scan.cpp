@@ -101,7 +101,7 @@ std::tuple<Tensor, Tensor> selective_scan_meta(
     bool delta_softplus, const OptionalTensor& initial_state, const OptionalTensor& seq_idx) {
   const SelectiveScanArguments args{
       u, delta, A, B, C, D, z, delta_bias, delta_softplus, initial_state, seq_idx};
-  args.check(ArgumentCheck("selective_scan"));
+  args.check(ArgumentCheck("selective_scan", args.u));
   return empty_outputs(args);
 }
 
@@ -113,7 +113,7 @@ std::tuple<Tensor, Tensor> selective_scan_cpu(const Tensor& u, const Tensor& del
                                               const OptionalTensor& seq_idx) {
   SelectiveScanArguments args{
       u, delta, A, B, C, D, z, delta_bias, delta_softplus, initial_state, seq_idx};
-  args.check(ArgumentCheck("selective_scan"));
+  args.check(ArgumentCheck("selective_scan", args.u));
   args.make_dense();
   auto [y, last_state] = empty_outputs(args);
   kernels::selective_scan(args.inputs(), {view<3>(y), view<3>(last_state)}, torch_pool());
@@ -167,7 +167,7 @@ Tensor selective_scan_update_cpu(Tensor& state, const Tensor& u, const Tensor& d
                                  const OptionalTensor& D, const OptionalTensor& z,
                                  const OptionalTensor& delta_bias, bool delta_softplus,
                                  const OptionalTensor& state_indices) {
-  const ArgumentCheck check("selective_scan_update");
+  const ArgumentCheck check("selective_scan_update", u);
   check.that(state.is_contiguous(), "state must be contiguous");
   check.shape("u", u, {-1, -1});
   check.shape("delta", delta, u.sizes());

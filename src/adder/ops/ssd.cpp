@@ -7,7 +7,8 @@
 #include <tuple>
 #include <vector>
 
-#include "adder/ops/view.h"
+#include "adder/ops/device.h"
+#include "adder/ops/slices.h"
 
 namespace adder::ops {
 
@@ -31,7 +32,7 @@ struct SsdArguments {
 };
 
 void SsdArguments::check() const {
-  const ArgumentCheck check("ssd");
+  const ArgumentCheck check("ssd", x);
   check.activation("x", x);
   check.shape("x", x, {-1, -1, -1, -1});
   const int64_t batch = x.size(0), length = x.size(1), heads = x.size(2), head_dim = x.size(3);
@@ -118,7 +119,7 @@ std::tuple<Tensor, Tensor> ssd_meta(const Tensor& x, const Tensor& dt, const Ten
   return empty_outputs(args);
 }
 
-std::tuple<Tensor, Tensor> ssd_cpu(const Tensor& x, const Tensor& dt, const Tensor& A,
+std::tuple<Tensor, Tensor> ssd_run(const Tensor& x, const Tensor& dt, const Tensor& A,
                                    const Tensor& B, const Tensor& C, const OptionalTensor& D,
                                    const OptionalTensor& z, const OptionalTensor& dt_bias,
                                    bool dt_softplus, double dt_min, double dt_max,
@@ -130,11 +131,12 @@ std::tuple<Tensor, Tensor> ssd_cpu(const Tensor& x, const Tensor& dt, const Tens
   args.check();
   args.make_dense();
   auto [y, final_state] = empty_outputs(args);
-  kernels::ssd(args.inputs(), {view<4>(y), view<4>(final_state)}, torch_pool());
+  run_kernel("ssd", args.x, kernels::ssd, &kernels::CudaKernels::ssd, args.inputs(),
+             kernels::SsdOutputs{view<4>(y), view<4>(final_state)});
   return {y, final_state};
 }
 
-std::vector<Tensor> ssd_backward_cpu(const OptionalTensor& grad_y,
+std::vector<Tensor> ssd_backward_run(const OptionalTensor& grad_y,
                                      const OptionalTensor& grad_final_state, const Tensor& x,
                                      const Tensor& dt, const Tensor& A, const Tensor& B,
                                      const Tensor& C, const OptionalTensor& D,
@@ -153,7 +155,7 @@ std::vector<Tensor> ssd_backward_cpu(const OptionalTensor& grad_y,
   const OptionalTensor inputs[] = {x, dt, A, B, C, D, z, dt_bias, initial_state};
   std::vector<Tensor> grads(10);
   for (size_t i = 0; i < 9; ++i) {
-    if (needs[i]) grads[i] = at::empty(inputs[i]->sizes(), inputs[i]->options());
+    if (needs[i]) grads[i] = empty_gradient(*inputs[i]);
   }
   kernels::SsdGradients out;
   out.grad_y = view<4>(gy);
@@ -167,7 +169,8 @@ std::vector<Tensor> ssd_backward_cpu(const OptionalTensor& grad_y,
   out.grad_z = view<4>(grads[6]);
   out.grad_dt_bias = view<1>(grads[7]);
   out.grad_initial_state = view<4>(grads[8]);
-  kernels::ssd_backward(args.inputs(), out, torch_pool());
+  run_kernel("ssd_backward", args.x, kernels::ssd_backward, &kernels::CudaKernels::ssd_backward,
+             args.inputs(), out);
   return grads;
 }
 
@@ -177,11 +180,11 @@ Tensor ssd_update_meta(Tensor& /*state*/, const Tensor& x, const Tensor&, const 
   return at::empty(x.sizes(), x.options());
 }
 
-Tensor ssd_update_cpu(Tensor& state, const Tensor& x, const Tensor& dt, const Tensor& A,
+Tensor ssd_update_run(Tensor& state, const Tensor& x, const Tensor& dt, const Tensor& A,
                       const Tensor& B, const Tensor& C, const OptionalTensor& D,
                       const OptionalTensor& z, const OptionalTensor& dt_bias, bool dt_softplus,
                       double dt_min, double dt_max, const OptionalTensor& state_indices) {
-  const ArgumentCheck check("ssd_update");
+  const ArgumentCheck check("ssd_update", x);
   check.that(state.is_contiguous(), "state must be contiguous");
   check.shape("x", x, {-1, -1, -1});
   check.shape("state", state, {-1, x.size(1), x.size(2), -1});
@@ -227,16 +230,24 @@ Tensor ssd_update_cpu(Tensor& state, const Tensor& x, const Tensor& dt, const Te
   update.dt_softplus = dt_softplus;
   update.dt_min = dt_min;
   update.dt_max = dt_max;
-  kernels::ssd_update(update, torch_pool());
+  run_kernel("ssd_update", args.x, kernels::ssd_update, &kernels::CudaKernels::ssd_update, update);
   return y;
+}
+
+void register_ssd(torch::Library& library) {
+  library.impl("ssd", &ssd_run);
+  library.impl("ssd_backward", &ssd_backward_run);
+  library.impl("ssd_update", &ssd_update_run);
 }
 
 }  // namespace
 
 TORCH_LIBRARY_IMPL(adder, CPU, library) {
-  library.impl("ssd", &ssd_cpu);
-  library.impl("ssd_backward", &ssd_backward_cpu);
-  library.impl("ssd_update", &ssd_update_cpu);
+  register_ssd(library);
+}
+
+TORCH_LIBRARY_IMPL(adder, CUDA, library) {
+  register_ssd(library);
 }
 
 TORCH_LIBRARY_IMPL(adder, Meta, library) {

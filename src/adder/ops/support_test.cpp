@@ -1,12 +1,36 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "adder/base/rng.h"
+#include "adder/ops/device.h"
 #include "adder/ops/test_support.h"
 
 namespace adder::ops {
+
+namespace {
+
+/// Opens the device before any test uses LibTorch (device.h says why).
+class OpenDevice final : public ::testing::Environment {
+ public:
+  void SetUp() override { found = load_cuda(why); }
+  static inline bool found = false;
+  static inline std::string why;
+};
+const ::testing::Environment* const kOpenDevice =
+    ::testing::AddGlobalTestEnvironment(new OpenDevice);
+
+}  // namespace
+
+void OnEachDevice::SetUp() {
+  if (!on_cpu() && !OpenDevice::found) GTEST_SKIP() << "skipped: no device: " << OpenDevice::why;
+}
+
+std::string device_name(const ::testing::TestParamInfo<at::DeviceType>& info) {
+  return at::DeviceTypeName(info.param, /*lower_case=*/true);
+}
 
 at::Tensor random_tensor(at::IntArrayRef sizes, uint64_t seed, at::ScalarType type) {
   at::Tensor result = at::empty(sizes, at::kDouble);
@@ -23,9 +47,10 @@ std::vector<at::Tensor> cast(const std::vector<at::Tensor>& tensors, at::ScalarT
 }
 
 double relative_error(const at::Tensor& a, const at::Tensor& b) {
-  const at::Tensor reference = b.to(at::kDouble);
+  const at::Tensor reference = b.to(at::kCPU, at::kDouble);
   const double scale = reference.abs().max().item<double>();
-  return (a.to(at::kDouble) - reference).abs().max().item<double>() / std::max(scale, 1e-30);
+  return (a.to(at::kCPU, at::kDouble) - reference).abs().max().item<double>() /
+         std::max(scale, 1e-30);
 }
 
 namespace {
@@ -34,7 +59,7 @@ at::Tensor project(const std::vector<at::Tensor>& outputs) {
   at::Tensor total;
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (!at::isFloatingType(outputs[i].scalar_type())) continue;
-    const at::Tensor weights = random_tensor(outputs[i].sizes(), 1000 + i);
+    const at::Tensor weights = random_tensor(outputs[i].sizes(), 1000 + i).to(outputs[i].device());
     const at::Tensor term = (outputs[i].to(at::kDouble) * weights).sum();
     total = total.defined() ? total + term : term;
   }
@@ -66,6 +91,51 @@ double gradient_error(const TensorFunction& function, std::vector<at::Tensor> in
         worst, std::abs(numeric - exact) / std::max({std::abs(numeric), std::abs(exact), 1e-3}));
   }
   return worst;
+}
+
+namespace {
+
+struct Tolerance {
+  double value, gradient;
+};
+
+void expect_near(const TensorFunction& ours, const TensorFunction& theirs,
+                 const std::vector<at::Tensor>& inputs, const Tolerance& tolerance) {
+  std::vector<at::Tensor> exact;
+  for (const at::Tensor& input : inputs) exact.push_back(input.to(at::kCPU, at::kDouble));
+  const auto compare = [&](const char* what, const std::vector<at::Tensor>& got,
+                           const std::vector<at::Tensor>& want, double bound) {
+    for (size_t i = 0; i < want.size(); ++i)
+      EXPECT_LT(relative_error(got[i], want[i]), bound)
+          << what << " " << i << ", " << inputs[0].toString();
+  };
+  compare("output", ours(inputs), theirs(exact), tolerance.value);
+  const auto gradients = gradients_of(ours, inputs);
+  compare("gradient", gradients, gradients_of(theirs, exact), tolerance.gradient);
+  if (inputs[0].is_cpu()) return;
+  const auto again = gradients_of(ours, inputs);
+  for (size_t i = 0; i < gradients.size(); ++i)
+    EXPECT_TRUE(at::equal(gradients[i], again[i])) << "gradient " << i << " of a second run";
+}
+
+}  // namespace
+
+void expect_equal(at::DeviceType device, const TensorFunction& ours, const TensorFunction& theirs,
+                  const std::vector<at::Tensor>& inputs, const std::vector<size_t>& wide) {
+  std::vector<at::Tensor> narrow, half;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const bool stays = std::find(wide.begin(), wide.end(), i) != wide.end();
+    narrow.push_back(inputs[i].to(device, at::kFloat));
+    half.push_back(inputs[i].to(device, stays ? at::kFloat : at::kBFloat16));
+  }
+  expect_near(ours, theirs, narrow, {1e-5, 1e-4});
+  if (device == at::kCPU) {
+    expect_near(ours, theirs, inputs, {1e-12, 1e-10});
+  } else {
+    // An output is rounded to 2^-9 of itself; so is what a gradient is computed from, and so may be
+    // each of the terms that it is the sum of.
+    expect_near(ours, theirs, half, {1.0 / 128, 1.0 / 64});
+  }
 }
 
 std::vector<at::Tensor> call(const std::string& name, std::vector<c10::IValue> arguments) {

@@ -1,8 +1,9 @@
 // What the tests of operators share: calls by name, random tensors, gradients against finite
-// differences.
+// differences, and each test on each device.
 #pragma once
 
 #include <ATen/ATen.h>
+#include <gtest/gtest.h>
 
 #include <functional>
 #include <optional>
@@ -15,6 +16,19 @@ using TensorFunction = std::function<std::vector<at::Tensor>(const std::vector<a
 
 /// Standard normal, a pure function of the seed.
 at::Tensor random_tensor(at::IntArrayRef sizes, uint64_t seed, at::ScalarType type = at::kDouble);
+
+/// Tests that run on the CPU and on a device: TEST_P of a fixture that is one of these, and
+/// ADDER_ON_EACH_DEVICE(fixture). Without a device the second says "skipped: no device".
+class OnEachDevice : public ::testing::TestWithParam<at::DeviceType> {
+ protected:
+  void SetUp() override;
+  bool on_cpu() const { return GetParam() == at::kCPU; }
+  /// The tensor on the device.
+  at::Tensor here(const at::Tensor& tensor) const { return tensor.to(GetParam()); }
+};
+std::string device_name(const ::testing::TestParamInfo<at::DeviceType>& info);
+#define ADDER_ON_EACH_DEVICE(fixture) \
+  INSTANTIATE_TEST_SUITE_P(Each, fixture, ::testing::Values(at::kCPU, at::kCUDA), device_name)
 
 /// Each of them in another type.
 std::vector<at::Tensor> cast(const std::vector<at::Tensor>& tensors, at::ScalarType type);
@@ -30,6 +44,13 @@ double gradient_error(const TensorFunction& function, std::vector<at::Tensor> in
 /// Gradients of the same projection for each input.
 std::vector<at::Tensor> gradients_of(const TensorFunction& function,
                                      std::vector<at::Tensor> inputs);
+
+/// `ours` on `device` equals `theirs` on the CPU in double, values and gradients: on the CPU in
+/// double (1e-12; gradients 1e-10) and float (1e-5; 1e-4), on a device in float, and in bf16 to a
+/// few roundings, where the inputs `wide` (decays, biases, weights of norms) stay float; there a
+/// second run gives the same bits. Inputs are double tensors of the CPU.
+void expect_equal(at::DeviceType device, const TensorFunction& ours, const TensorFunction& theirs,
+                  const std::vector<at::Tensor>& inputs, const std::vector<size_t>& wide = {});
 
 /// The ssd operator with default options.
 std::vector<at::Tensor> call_ssd(const at::Tensor& x, const at::Tensor& dt, const at::Tensor& A,

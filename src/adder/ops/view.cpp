@@ -48,7 +48,11 @@ void ArgumentCheck::shape(const char* name, const Tensor& tensor, at::IntArrayRe
   for (size_t d = 0; fits && d < expected.size(); ++d) {
     fits = expected[d] == -1 || tensor.size(static_cast<int64_t>(d)) == expected[d];
   }
-  if (fits) return;
+  if (fits) {
+    TORCH_CHECK(tensor.device() == device_, op_, ": ", name, " is on ", tensor.device(),
+                ", expected ", device_);
+    return;
+  }
   std::ostringstream message;
   message << name << " has shape " << tensor.sizes() << ", expected [";
   for (size_t d = 0; d < expected.size(); ++d) {
@@ -69,6 +73,8 @@ void ArgumentCheck::dtype(const char* name, const Tensor& tensor, at::ScalarType
 
 void ArgumentCheck::activation(const char* name, const Tensor& tensor) const {
   const auto type = tensor.scalar_type();
+  TORCH_CHECK(!tensor.is_cuda() || type != at::kDouble, op_, ": ", name,
+              " is float64, which is for the CPU alone; on a device give float32 or bfloat16");
   TORCH_CHECK(type == at::kDouble || type == at::kFloat || type == at::kBFloat16, op_, ": ", name,
               " is ", type, ", expected float32, bfloat16 or float64");
 }
@@ -81,6 +87,7 @@ void check_slots(const ArgumentCheck& check, const Tensor& state_indices, int64_
                  int64_t slots) {
   check.shape("state_indices", state_indices, {rows});
   check.dtype("state_indices", state_indices, at::kInt);
+  if (state_indices.is_cuda()) return;  // to look would wait for the device
   const Tensor dense = state_indices.contiguous();
   std::vector<int> sorted(dense.const_data_ptr<int>(), dense.const_data_ptr<int>() + rows);
   std::sort(sorted.begin(), sorted.end());

@@ -47,20 +47,23 @@ const Parallel& torch_pool();
 /// Checks the arguments of one operator; every message begins with its name.
 class ArgumentCheck {
  public:
-  explicit ArgumentCheck(const char* op) : op_(op) {}
+  /// Every tensor belongs on the device of `first`.
+  ArgumentCheck(const char* op, const Tensor& first) : op_(op), device_(first.device()) {}
 
-  /// `tensor` has exactly these sizes; -1 fits any.
+  /// `tensor` has exactly these sizes (-1 fits any) and is on the device.
   void shape(const char* name, const Tensor& tensor, at::IntArrayRef expected) const;
   void dtype(const char* name, const Tensor& tensor, at::ScalarType expected) const;
-  /// f64, f32 or bf16.
+  /// f64, f32 or bf16; on a device f32 or bf16.
   void activation(const char* name, const Tensor& tensor) const;
   void that(bool holds, const std::string& message) const;
 
  private:
   const char* op_;
+  at::Device device_;
 };
 
-/// state_indices of a one-token update: one i32 a row, each below `slots`, none twice but < 0.
+/// state_indices of a one-token update: one i32 a row, each below `slots`, none twice but < 0. On
+/// a device the values are the caller's promise.
 void check_slots(const ArgumentCheck& check, const Tensor& state_indices, int64_t rows,
                  int64_t slots);
 

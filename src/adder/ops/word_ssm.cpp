@@ -145,7 +145,7 @@ std::tuple<Tensor, Tensor> word_ssm_meta(const Tensor& q, const Tensor& k, const
                                          const OptionalTensor& initial_state,
                                          const OptionalTensor& seq_idx) {
   const WordSsmArguments args{q, k, v, decay, weight, bias, initial_state, seq_idx};
-  args.check(ArgumentCheck("word_ssm"));
+  args.check(ArgumentCheck("word_ssm", args.q));
   return empty_outputs(args);
 }
 
@@ -155,7 +155,7 @@ std::tuple<Tensor, Tensor> word_ssm_cpu(const Tensor& q, const Tensor& k, const 
                                         const OptionalTensor& initial_state,
                                         const OptionalTensor& seq_idx) {
   WordSsmArguments args{q, k, v, decay, weight, bias, initial_state, seq_idx};
-  args.check(ArgumentCheck("word_ssm"));
+  args.check(ArgumentCheck("word_ssm", args.q));
   args.make_dense();
   auto [z, final_state] = empty_outputs(args);
   const auto sum_options = args.q.options().dtype(wide(args.type()));

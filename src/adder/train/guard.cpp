@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 namespace adder::train {
@@ -25,22 +26,29 @@ void LossGuard::halve_at(int64_t times) {
       times, lr_factor_);
 }
 
+double LossGuard::deviation() const {
+  const double centre = mean();
+  double variance = 0;
+  for (const double value : window_) variance += (value - centre) * (value - centre);
+  return std::sqrt(variance / static_cast<double>(window_.size()));
+}
+
+double LossGuard::limit() const {
+  if (options_.on_spike == "ignore" || window_.size() < kWindow)
+    return std::numeric_limits<double>::infinity();
+  return mean() + options_.spike_sigma * deviation();
+}
+
 Verdict LossGuard::judge(double loss, double gradient_norm) {
   if (!std::isfinite(loss) || !std::isfinite(gradient_norm)) {
     reason_ = fmt::format("the loss is {}, the gradient norm {}", loss, gradient_norm);
     return verdict_of(options_.on_nan);
   }
-  if (options_.on_spike != "ignore" && window_.size() == kWindow) {
-    const double centre = mean();
-    double variance = 0;
-    for (const double value : window_) variance += (value - centre) * (value - centre);
-    const double deviation = std::sqrt(variance / static_cast<double>(window_.size()));
-    if (loss > centre + options_.spike_sigma * deviation) {
-      reason_ = fmt::format(
-          "the loss {:.4f} is {:.1f} deviations above the mean {:.4f} of the last {} steps", loss,
-          (loss - centre) / deviation, centre, kWindow);
-      return verdict_of(options_.on_spike);
-    }
+  if (loss > limit()) {
+    reason_ = fmt::format(
+        "the loss {:.4f} is {:.1f} deviations above the mean {:.4f} of the last {} steps", loss,
+        (loss - mean()) / deviation(), mean(), kWindow);
+    return verdict_of(options_.on_spike);
   }
   bad_in_a_row_ = 0;
   window_.push_back(loss);

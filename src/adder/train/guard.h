@@ -22,6 +22,9 @@ class LossGuard {
   /// max_skips-th bad one is kStop.
   Verdict judge(double loss, double gradient_norm);
 
+  /// The loss above which judge() calls a step a spike; infinity where none is.
+  double limit() const;
+
   /// Where judge() said kRollBack and there is nothing to go back to: goes on as after kSkip.
   void skip() { halve_at(bad_in_a_row_); }
 
@@ -47,6 +50,7 @@ class LossGuard {
  private:
   Verdict verdict_of(const std::string& action);
   void halve_at(int64_t times);
+  double deviation() const;  // of the window
 
   GuardOptions options_;
   std::deque<double> window_;

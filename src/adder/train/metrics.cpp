@@ -44,6 +44,7 @@ StepMetrics step_of(const io::JsonView& line) {
   m.tokens_per_s = number(line, "tokens_per_s");
   m.skipped = line.boolean("skipped", false);
   m.rss_mb = number(line, "rss_mb");
+  m.device_mb = line.number("device_mb", 0);
   m.time = line.number("time", 0);
   return m;
 }
@@ -161,6 +162,7 @@ void MetricsWriter::step(StepMetrics m) {
                    {"rss_mb", m.rss_mb},
                    {"time", m.time}};
   if (m.skipped) line["skipped"] = true;
+  if (m.device_mb > 0) line["device_mb"] = m.device_mb;
   append(line);
   post(m);
   events_->flush();
@@ -201,6 +203,8 @@ void MetricsWriter::post(const StepMetrics& m) {
   for (const auto& [tag, value] : scalars) {
     events_->scalar(tag, m.step, static_cast<float>(value), m.time);
   }
+  if (m.device_mb > 0)
+    events_->scalar("train/device_mb", m.step, static_cast<float>(m.device_mb), m.time);
 }
 
 void MetricsWriter::post(const EvalMetrics& m) {

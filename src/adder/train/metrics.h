@@ -2,7 +2,8 @@
 // scalars.
 //
 //   {"kind":"step","step":10,"tokens":20480,"loss":4.1,"lr":0.001,"grad_norm":1.2,
-//    "tokens_per_s":5120,"rss_mb":412,"time":1760000000.2}         and "skipped":true where it was
+//    "tokens_per_s":5120,"rss_mb":412,"time":1760000000.2}         and "skipped":true where it was,
+//    "device_mb":31022 where a device trains: the most that it held so far
 //   {"kind":"eval","step":100,"time":...,"loss":1.9,...}           every metric the task gives
 //   {"kind":"stop","step":830,"time":...,"cause":"target_loss","reason":"..."}    training ended
 //   early
@@ -32,8 +33,9 @@ struct StepMetrics {
   double grad_norm = 0;
   double tokens_per_s = 0;
   bool skipped = false;
-  double rss_mb = 0;  // memory of the process; 0 when written: as it is now
-  double time = 0;    // 0 when written: now
+  double rss_mb = 0;     // memory of the process; 0 when written: as it is now
+  double device_mb = 0;  // 0: no device
+  double time = 0;       // 0 when written: now
 };
 
 struct EvalMetrics {

@@ -14,6 +14,7 @@
 #include "adder/io/file.h"
 #include "adder/nn/lora.h"
 #include "adder/ops/view.h"
+#include "adder/train/accelerator.h"
 #include "adder/train/grown_vocabulary.h"
 #include "adder/train/identity.h"
 #include "adder/train/tensors.h"
@@ -22,6 +23,10 @@
 namespace adder::train {
 
 namespace {
+
+// Of a batch (Task::traits).
+constexpr uint32_t kPadded = 1;      // some token is padding
+constexpr uint32_t kSharedRows = 2;  // some row holds more than one document
 
 /// train.init; null without it.
 std::unique_ptr<model::ModelDirectory> open_start(const TrainOptions& options) {
@@ -68,16 +73,39 @@ int64_t known_tokens(const model::ModelDirectory& start, const text::WordTokeniz
                .next = "leave data.tokenizer out: that model's own is extended then"});
 }
 
+/// Refuses what is not done on a device yet. `documents`: rows may hold several.
+void check_for_device(const model::ModelConfig& config, bool documents) {
+  for (int64_t layer = 0; layer < config.n_layer; ++layer) {
+    const std::string kind(config.mixer(layer).kind());
+    if (kind == "mamba2" || (kind == "softmax" && !documents)) continue;
+    const std::string what = kind == "softmax" ? " with several documents in a row" : "";
+    throw Error(ErrorKind::kUnsupported,
+                {.what = "the mixer " + kind + what + " is not trained on a device yet",
+                 .where = "train.device = cuda, layer " + std::to_string(layer),
+                 .next = "set train.device = cpu"});
+  }
+}
+
+nn::Placement placement_of(const TrainOptions& options) {
+  const at::Device device = open_device(options.device);
+  // Several passes add their gradients up, in fp32; and adapters stand beside a frozen model.
+  const bool narrow = !device.is_cpu() && options.compute == "bf16" && options.accumulation == 1 &&
+                      !options.lora.given();
+  return {device, narrow};
+}
+
 nn::LanguageModel make_model(const Recipe& recipe, const data::PreparedData& data,
                              const model::ModelDirectory* start) {
   const model::ModelConfig config = configured(recipe, data, start);
+  const nn::Placement placement = placement_of(recipe.train);
   const auto seed = static_cast<uint64_t>(recipe.train.seed);
   const auto* words = dynamic_cast<const text::WordTokenizer*>(data.tokenizer.get());
   if (start != nullptr && recipe.train.extend_vocab && words != nullptr) {
     const GrownVocabulary grown(start->weights(), *words, known_tokens(*start, *words));
-    return nn::LanguageModel(config, seed, {}, &grown.weights());
+    return nn::LanguageModel(config, seed, {}, &grown.weights(), placement);
   }
-  return nn::LanguageModel(config, seed, recipe.train.lora, start ? &start->weights() : nullptr);
+  return nn::LanguageModel(config, seed, recipe.train.lora, start ? &start->weights() : nullptr,
+                           placement);
 }
 
 /// What a sample begins with: the words of a user where conversations are learnt, and where nothing
@@ -126,6 +154,7 @@ NextTokenTask::NextTokenTask(const Recipe& recipe, data::PreparedData data,
       data_(std::move(data)),
       model_(make_model(recipe, data_, start.get())),
       loader_(*data_.shards, data_.split.train, loader_options(recipe)) {
+  if (options_.device != "cpu") check_for_device(model_.config(), loader_.has_seq_idx());
   if (!data_.split.validation.empty()) {
     data::LoaderOptions once = loader_options(recipe);
     once.stride = 0;
@@ -177,11 +206,32 @@ int64_t NextTokenTask::count(const data::Batch& batch) const {
                        [](int64_t t) { return t != data::kIgnoreTarget; });
 }
 
-at::Tensor NextTokenTask::loss_sum(const data::Batch& batch, nn::Context& context) {
-  context.seq_idx = tensor_of(batch, "seq_idx");
-  const at::Tensor hidden = model_.forward(tensor_of(batch, "tokens"), context);
-  return model_.loss(hidden, tensor_of(batch, "targets"), options_.z_loss, options_.label_smoothing)
-      .nll_sum;
+uint32_t NextTokenTask::traits(const data::Batch& batch) const {
+  const auto found = batch.find("seq_idx");  // (rows, length)
+  if (found == batch.end()) return 0;
+  const auto documents = found->second.as<int32_t>();
+  const auto length = static_cast<size_t>(found->second.shape.at(1));
+  uint32_t traits = 0;
+  for (size_t i = 0; i < documents.size(); ++i) {
+    if (documents[i] < 0) {
+      traits |= kPadded;
+    } else if (i % length != 0 && documents[i] != documents[i - 1]) {
+      traits |= kSharedRows;
+    }
+  }
+  return traits;
+}
+
+at::Tensor NextTokenTask::hidden(const TensorBatch& batch, nn::Context& context) const {
+  context.seq_idx = batch.at("seq_idx");
+  context.has_padding = (batch.traits & kPadded) != 0;
+  context.shares_rows = (batch.traits & kSharedRows) != 0;
+  return model_.forward(batch.at("tokens"), context);
+}
+
+at::Tensor NextTokenTask::loss_sum(const TensorBatch& batch, nn::Context& context) {
+  const auto [z_loss, smoothing] = std::pair(options_.z_loss, options_.label_smoothing);
+  return model_.loss(hidden(batch, context), batch.at("targets"), z_loss, smoothing).nll_sum;
 }
 
 bool NextTokenTask::holds_out() const {
@@ -200,9 +250,9 @@ std::map<std::string, double> NextTokenTask::evaluate(int64_t limit, nn::Context
   for (int64_t i = 0; i < wanted; ++i) {
     const int64_t first = i * batches / wanted * rows;  // spread over the text
     const data::Batch batch = validation_->eval_batch(first, std::min(rows, all - first));
-    context.seq_idx = tensor_of(batch, "seq_idx");
-    const at::Tensor hidden = model_.forward(tensor_of(batch, "tokens"), context);
-    sum += model_.loss(hidden, tensor_of(batch, "targets")).nll_sum.item<double>();
+    const TensorBatch there =
+        to_device(borrow(batch, traits(batch)), model_.parameters().tensors().front().device());
+    sum += model_.loss(hidden(there, context), there.at("targets")).nll_sum.item<double>();
     tokens += count(batch);
     characters += target_characters(batch, *data_.tokenizer);
   }

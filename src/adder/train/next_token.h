@@ -32,7 +32,8 @@ class NextTokenTask final : public Task {
   double epochs() const override;
   io::Json identity() const override;
   int64_t count(const data::Batch& batch) const override;
-  at::Tensor loss_sum(const data::Batch& batch, nn::Context& context) override;
+  uint32_t traits(const data::Batch& batch) const override;
+  at::Tensor loss_sum(const TensorBatch& batch, nn::Context& context) override;
   bool holds_out() const override;
   std::map<std::string, double> evaluate(int64_t limit, nn::Context& context) override;
   std::string sample(uint64_t seed) override;
@@ -51,6 +52,8 @@ class NextTokenTask final : public Task {
   /// `start`: of train.init; null without it.
   NextTokenTask(const Recipe& recipe, data::PreparedData data,
                 const std::unique_ptr<model::ModelDirectory>& start);
+  /// The final hidden states of the batch's tokens.
+  at::Tensor hidden(const TensorBatch& batch, nn::Context& context) const;
   void end_answers(std::vector<int32_t>& eos, std::vector<std::string>& stop) const;
   void save_companions(const std::filesystem::path& folder) const;
 

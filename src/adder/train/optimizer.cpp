@@ -4,7 +4,6 @@
 #include <c10/core/GradMode.h>
 
 #include <cmath>
-#include <cstring>
 
 #include "adder/base/error.h"
 #include "adder/io/safetensors.h"
@@ -75,13 +74,43 @@ void AdamW::step(double lr, double gradient_scale) {
   clear_gradients();
 }
 
+std::vector<ops::AdamwParameter> AdamW::on_device() const {
+  std::vector<ops::AdamwParameter> all;
+  for (size_t i = 0, next = 0; i < parameters_.tensors().size(); ++i) {
+    const model::TensorSpec& spec = parameters_.specs()[i];
+    if (spec.frozen) continue;
+    const at::Tensor& parameter = parameters_.tensors()[i];
+    all.push_back({.parameter = parameter,
+                   .gradient = parameters_.leaf(i).grad(),
+                   .mean = mean_[next],
+                   .square = square_[next],
+                   .copy = parameters_.copies()[i],
+                   .decay = spec.decay ? options_.weight_decay : 0});
+    ++next;
+  }
+  return all;
+}
+
+kernels::AdamwStep AdamW::next(double lr, double loss_limit) const {
+  const auto steps = static_cast<double>(steps_ + 1);
+  return {.lr = lr,
+          .bias1 = 1 - std::pow(options_.beta1, steps),
+          .bias2 = 1 - std::pow(options_.beta2, steps),
+          .clip = options_.clip,
+          .loss_limit = loss_limit};
+}
+
 void AdamW::clear_gradients() {
-  for (const at::Tensor& parameter : parameters_.tensors()) parameter.mutable_grad().reset();
+  for (size_t i = 0; i < parameters_.tensors().size(); ++i) {
+    parameters_.leaf(i).mutable_grad().reset();
+  }
 }
 
 void AdamW::save(const std::filesystem::path& file) const {
   std::vector<io::TensorInfo> tensors;
-  const auto add = [&](const std::string& name, const at::Tensor& tensor) {
+  std::vector<at::Tensor> here;
+  const auto add = [&](const std::string& name, const at::Tensor& moment) {
+    const at::Tensor& tensor = here.emplace_back(moment.cpu());
     const auto* bytes = static_cast<const std::byte*>(tensor.const_data_ptr());
     tensors.push_back({name, DType::f32, tensor.sizes().vec(), {bytes, tensor.nbytes()}});
   };
@@ -100,7 +129,8 @@ void AdamW::load(const std::filesystem::path& file) {
       throw Error(ErrorKind::kFormat, {.what = "the optimiser's state does not fit the model",
                                        .where = file.string() + ", tensor '" + name + "'"});
     }
-    std::memcpy(into.mutable_data_ptr(), tensor.bytes.data(), tensor.bytes.size());
+    at::Tensor(into).copy_(
+        at::from_blob(const_cast<std::byte*>(tensor.bytes.data()), tensor.shape, at::kFloat));
   };
   for (size_t i = 0; i < names_.size(); ++i) {
     read(names_[i] + ".mean", mean_[i]);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "adder/nn/parameters.h"
+#include "adder/ops/adamw.h"
 #include "adder/train/options.h"
 
 namespace adder::train {
@@ -21,11 +22,20 @@ class AdamW {
   /// `parameters` must outlive the optimiser. Frozen ones are left alone.
   AdamW(const nn::Parameters& parameters, const OptimizerOptions& options);
 
-  /// One update from the gradients, scaled by `gradient_scale` (clipping), then clears them.
+  /// One update from the gradients, scaled by `gradient_scale` (clipping), then clears them. On the
+  /// CPU; on a device ops/adamw.h updates what the next three say.
   void step(double lr, double gradient_scale);
   void clear_gradients();
 
+  /// The parameters that are not frozen, with their gradients as they are now.
+  std::vector<ops::AdamwParameter> on_device() const;
+  /// What the next step brings; `loss_limit`: it is left out above.
+  kernels::AdamwStep next(double lr, double loss_limit) const;
+  /// The device has made a step.
+  void count_step() { ++steps_; }
+
   int64_t steps() const { return steps_; }
+  const OptimizerOptions& options() const { return options_; }
 
   /// Both moments of every parameter and the step count, as safetensors.
   void save(const std::filesystem::path& file) const;

@@ -23,6 +23,7 @@ const std::vector<std::string> kSchedules = {"cosine", "wsd", "constant"};
 const std::vector<std::string> kOnNan = {"stop", "skip", "rollback"};
 const std::vector<std::string> kOnSpike = {"ignore", "stop", "skip", "rollback"};
 const std::vector<std::string> kCompute = {"f32", "bf16"};
+const std::vector<std::string> kDevices = {"cpu", "cuda"};
 
 /// 0 <= value < 1.
 void require_below_one(std::string_view key, double value) {
@@ -98,6 +99,7 @@ void TrainOptions::describe(OptionVisitor& v) {
   v.field("checkpoint_activations", checkpoint_activations,
           "keep each block's input only and compute the rest again: less memory, about a third "
           "more time");
+  v.choice("device", device, kDevices, "where the model is trained");
   v.field("seed", seed, "of initialisation, data order and samples");
   v.field("threads", threads, "processor threads; 0: every core");
   v.field("init", init, "model directory to start from (fine-tuning)");
@@ -136,6 +138,7 @@ void TrainOptions::check() const {
             std::to_string(kMaxStepTokens));
   }
   require_choice("train.compute", compute, kCompute);
+  require_choice("train.device", device, kDevices);
   require_within("train.threads", threads, 0, 4096);
   lora.check();
   if (extend_vocab && init.empty()) {

@@ -53,6 +53,7 @@ struct TrainOptions {
   std::string compute =
       "f32";  // f32 | bf16: type of activations and matrix products; weights stay fp32
   bool checkpoint_activations = false;
+  std::string device = "cpu";  // cpu | cuda
   int64_t seed = 1;
   int64_t threads = 0;        // 0: every core
   std::string init;           // model directory to start from (fine-tuning); empty: fresh weights

@@ -123,9 +123,13 @@ std::string header(const Run& run) {
     out += fact(format_short(median_speed(steps)), "tokens/s, median");
     const double seconds = steps.back().time - steps.front().time;
     if (seconds > 0) out += fact(format_duration(seconds), "from first to last step");
-    double peak = 0;
-    for (const StepMetrics& s : steps) peak = std::fmax(peak, s.rss_mb);
+    double peak = 0, device = 0;
+    for (const StepMetrics& s : steps) {
+      peak = std::fmax(peak, s.rss_mb);
+      device = std::fmax(device, s.device_mb);
+    }
     if (peak > 0) out += fact(format_bytes(peak * 1e6), "memory, highest seen");
+    if (device > 0) out += fact(format_bytes(device * 1e6), "memory of the device, at the peak");
   }
   out += "</div>\n" + end_of_run(run);
   for (const std::string& problem : run.problems) {

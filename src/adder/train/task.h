@@ -11,6 +11,7 @@
 #include "adder/io/json.h"
 #include "adder/nn/context.h"
 #include "adder/nn/parameters.h"
+#include "adder/train/tensors.h"
 
 namespace adder::train {
 
@@ -33,8 +34,14 @@ class Task {
 
   /// How many predictions the batch asks for: the loss is a mean over these.
   virtual int64_t count(const data::Batch& batch) const = 0;
-  /// The summed loss of the batch (a scalar to differentiate). The context brings the compute type.
-  virtual at::Tensor loss_sum(const data::Batch& batch, nn::Context& context) = 0;
+  /// Bits for what decides, beside the shapes of the arrays, which operations loss_sum() takes: on
+  /// a device a step is recorded once and run again on other batches of the same traits. A batch
+  /// may be given with more bits than it has.
+  virtual uint32_t traits(const data::Batch& /*batch*/) const { return 0; }
+  /// The summed loss of the batch (a scalar to differentiate), which lies where the parameters do.
+  /// The context brings the compute type. Does not look at what the tensors hold: on a device that
+  /// would wait for it.
+  virtual at::Tensor loss_sum(const TensorBatch& batch, nn::Context& context) = 0;
 
   /// Whether anything is held out, which evaluate() reads.
   virtual bool holds_out() const = 0;

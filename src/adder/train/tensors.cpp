@@ -29,12 +29,32 @@ at::ScalarType scalar_type(DType type) {
 
 }  // namespace
 
-at::Tensor tensor_of(const data::Batch& batch, const std::string& name) {
-  const auto found = batch.find(name);
-  if (found == batch.end()) return {};
-  const data::Array& array = found->second;
-  return at::from_blob(const_cast<std::byte*>(array.bytes.data()), array.shape,
-                       scalar_type(array.dtype));
+at::Tensor TensorBatch::at(const std::string& name) const {
+  const auto found = arrays.find(name);
+  return found == arrays.end() ? at::Tensor() : found->second;
+}
+
+TensorBatch borrow(const data::Batch& batch, uint32_t traits) {
+  TensorBatch tensors{{}, traits};
+  for (const auto& [name, array] : batch) {
+    tensors.arrays[name] = at::from_blob(const_cast<std::byte*>(array.bytes.data()), array.shape,
+                                         scalar_type(array.dtype));
+  }
+  return tensors;
+}
+
+TensorBatch to_device(const TensorBatch& batch, at::Device device) {
+  TensorBatch there{{}, batch.traits};
+  for (const auto& [name, tensor] : batch.arrays) there.arrays[name] = tensor.to(device);
+  return there;
+}
+
+TensorBatch empty_like(const TensorBatch& batch, const at::TensorOptions& where) {
+  TensorBatch memory{{}, batch.traits};
+  for (const auto& [name, tensor] : batch.arrays) {
+    memory.arrays[name] = at::empty(tensor.sizes(), where.dtype(tensor.scalar_type()));
+  }
+  return memory;
 }
 
 bool all_finite(const std::vector<at::Tensor>& tensors) {

@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <limits>
@@ -27,7 +26,9 @@ namespace adder::train {
 /// Least squares on noisy pairs; the batch of a chosen number is poisoned.
 class LineTask final : public Task {
  public:
-  LineTask() : parameters_({{"w", {8}, {model::Init::Kind::kNormal, 1.0}, true, false}}, 3) {}
+  explicit LineTask(at::Device device = at::kCPU)
+      : parameters_({{"w", {8}, {model::Init::Kind::kNormal, 1.0}, true, false}}, 3, nullptr,
+                    {device}) {}
 
   nn::Parameters& parameters() override { return parameters_; }
   data::Batch next() override {
@@ -51,8 +52,8 @@ class LineTask final : public Task {
   void seek(const io::Json& cursor) override { index_ = cursor.get<int64_t>(); }
   double epochs() const override { return static_cast<double>(index_) / 40; }
   int64_t count(const data::Batch&) const override { return 4; }
-  at::Tensor loss_sum(const data::Batch& batch, nn::Context&) override {
-    const at::Tensor x = tensor_of(batch, "x"), y = tensor_of(batch, "y");
+  at::Tensor loss_sum(const TensorBatch& batch, nn::Context&) override {
+    const at::Tensor x = batch.at("x"), y = batch.at("y");
     return (at::matmul(x, parameters_.at("w")) - y).square().sum();
   }
   bool holds_out() const override { return !nothing_held_out; }
@@ -66,7 +67,7 @@ class LineTask final : public Task {
     return "";
   }
   void save(const std::string& folder) const override {
-    const at::Tensor& w = parameters_.at("w");
+    const at::Tensor w = parameters_.at("w").detach().cpu();
     io::write_safetensors(
         std::filesystem::path(folder) / "model.safetensors",
         {{"w", DType::f32, {8}, {static_cast<const std::byte*>(w.const_data_ptr()), 32}}});
@@ -74,8 +75,8 @@ class LineTask final : public Task {
   void load(const std::string& folder) override {
     const auto file =
         io::SafetensorsFile::open(std::filesystem::path(folder) / "model.safetensors");
-    const at::Tensor data = parameters_.at("w").data();
-    std::memcpy(data.mutable_data_ptr(), file.tensor("w").bytes.data(), 32);
+    auto* bytes = const_cast<std::byte*>(file.tensor("w").bytes.data());
+    parameters_.at("w").data().copy_(at::from_blob(bytes, {8}, at::kFloat));
   }
   io::Json identity() const override { return identity_of; }
 

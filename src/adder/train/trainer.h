@@ -43,6 +43,8 @@ struct TrainResult {
   double train_loss = 0;     // mean of the last look_every() steps
   std::map<std::string, double> evaluation;
   std::filesystem::path checkpoint;  // the last one written
+  std::string device;                // name of the one that trained; empty: this processor
+  int64_t device_bytes = 0;          // the most it held
 };
 
 /// Trains `task` for options.steps steps inside `run_folder` (made if missing): run.json,

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <cmath>
 #include <utility>
 #include <vector>
 
@@ -21,40 +22,72 @@ nn::Context TrainingRun::context(bool training) const {
   return context;
 }
 
-TrainingRun::StepLoss TrainingRun::forward_backward() {
-  std::vector<data::Batch> batches;
-  StepLoss loss;
+TrainingRun::Batches TrainingRun::next_batches() {
+  Batches batches;
   for (int64_t i = 0; i < options_.accumulation; ++i) {
-    batches.push_back(task_.next());
-    loss.count += task_.count(batches.back());
+    batches.passes.push_back(task_.next());
+    batches.count += task_.count(batches.passes.back());
   }
-  for (const data::Batch& batch : batches) {
+  return batches;
+}
+
+void TrainingRun::look_at_text() {
+  cursor_ = task_.cursor();
+  epochs_ = task_.epochs();
+}
+
+TrainingRun::Outcome TrainingRun::step_here(const Batches& batches, double lr) {
+  double sum = 0;
+  for (const data::Batch& batch : batches.passes) {
     nn::Context forward = context(true);
-    const at::Tensor sum = task_.loss_sum(batch, forward);
-    torch::autograd::backward({sum / static_cast<double>(std::max<int64_t>(1, loss.count))}, {});
-    loss.sum += sum.item<double>();
+    const at::Tensor loss = task_.loss_sum(borrow(batch, task_.traits(batch)), forward);
+    const auto count = static_cast<double>(std::max<int64_t>(1, batches.count));
+    torch::autograd::backward({loss / count}, {});
+    sum += loss.item<double>();
   }
-  return loss;
+  // NaN when the batches ask for nothing: the guard leaves such a step out.
+  Outcome outcome{sum / static_cast<double>(batches.count),
+                  gradient_norm(task_.parameters().tensors())};
+  outcome.verdict = guard_.judge(outcome.loss, outcome.norm);
+  if (outcome.verdict == Verdict::kApply) {
+    const double clip = options_.optimizer.clip;
+    optimizer_.step(lr, clip > 0 && outcome.norm > clip ? clip / outcome.norm : 1.0);
+  } else {
+    optimizer_.clear_gradients();
+  }
+  return outcome;
+}
+
+/// The device applies the step or leaves it out by itself: as the guard judges afterwards.
+TrainingRun::Outcome TrainingRun::step_on_device(const Batches& batches, double lr) {
+  if (device_step_ == nullptr) {
+    device_step_ = std::make_unique<DeviceStep>(task_, optimizer_, *accelerator_, context(true));
+  }
+  device_step_->launch(batches.passes, batches.count, optimizer_.next(lr, guard_.limit()));
+  ahead_ = next_batches();
+  const kernels::AdamwReport report = device_step_->wait();
+  const Verdict verdict = guard_.judge(report.loss, report.norm);
+  if ((verdict == Verdict::kApply) != (report.applied != 0)) {
+    throw Error(ErrorKind::kInternal,
+                {.what = "the device and the guard disagree about a step",
+                 .why = fmt::format("loss {}, gradient norm {}", report.loss, report.norm)});
+  }
+  return {report.loss, report.norm, verdict};
 }
 
 void TrainingRun::step() {
   const double scheduled = learning_rate_factor(options_.schedule, step_, options_.steps);
   const double lr = options_.optimizer.lr * scheduled * guard_.lr_factor();
-  const StepLoss loss = forward_backward();
-  const double norm = gradient_norm(task_.parameters().tensors());
+  const double lr_factor = guard_.lr_factor();
+  const Batches batches = ahead_ ? *std::exchange(ahead_, std::nullopt) : next_batches();
+  look_at_text();
+  const Outcome outcome = accelerator_ ? step_on_device(batches, lr) : step_here(batches, lr);
   ++step_;
-  items_ += loss.count;
-  report_ = {step_, items_, loss.mean(), lr, norm};
-  report_.lr_factor = guard_.lr_factor();
-  const Verdict verdict = guard_.judge(report_.loss, norm);
-  if (verdict == Verdict::kApply) {
-    const double clip = options_.optimizer.clip;
-    optimizer_.step(lr, clip > 0 && norm > clip ? clip / norm : 1.0);
-  } else {
-    optimizer_.clear_gradients();
-    report_.skipped = true;
-    apply_verdict(verdict);
-  }
+  items_ += batches.count;
+  report_ = {step_, items_, outcome.loss, lr, outcome.norm};
+  report_.lr_factor = lr_factor;
+  report_.skipped = outcome.verdict != Verdict::kApply;
+  if (report_.skipped) apply_verdict(outcome.verdict);
 }
 
 void TrainingRun::fail(const std::string& why) const {
@@ -88,7 +121,7 @@ double TrainingRun::minutes() const {
 
 /// Asks the clock, so it is asked only where what belongs to the end still follows.
 void TrainingRun::decide() {
-  reason_ = stop_.reason(minutes(), task_.epochs());
+  reason_ = stop_.reason(minutes(), epochs_);
   finished_ = step_ >= options_.steps || reason_.has_value();
 }
 
@@ -99,9 +132,18 @@ void TrainingRun::look_at_training() {
   stop_.look(step_, guard_.mean(losses));
 }
 
+std::map<std::string, double> TrainingRun::held_out(int64_t limit) {
+  std::map<std::string, double> metrics;
+  const auto read = [&] {
+    nn::Context forward = context(false);
+    metrics = task_.evaluate(limit, forward);
+  };
+  accelerator_ ? accelerator_->run(read) : read();
+  return metrics;
+}
+
 void TrainingRun::evaluate() {
-  nn::Context forward = context(false);
-  result_.evaluation = task_.evaluate(options_.eval_windows, forward);
+  result_.evaluation = held_out(options_.eval_windows);
   const auto found = result_.evaluation.find("loss");
   // Held-out conversations may have no answer in the windows that were read.
   const double loss =
@@ -113,7 +155,7 @@ void TrainingRun::evaluate() {
     decide();
   }
   // The last one reads everything; the best is chosen among evaluations of the same text.
-  if (finished_ && options_.eval_windows > 0) result_.evaluation = task_.evaluate(0, forward);
+  if (finished_ && options_.eval_windows > 0) result_.evaluation = held_out(0);
   if (result_.evaluation.empty()) return;
   metrics_->evaluation(step_, result_.evaluation);
   if (listener_.on_evaluation) listener_.on_evaluation(step_, result_.evaluation);
@@ -132,6 +174,10 @@ void TrainingRun::sample() {
   if (listener_.on_sample) listener_.on_sample(step_, text);
 }
 
+int64_t TrainingRun::device_bytes() const {
+  return accelerator_ ? accelerator_->peak_bytes() : 0;
+}
+
 void TrainingRun::record_step() {
   const auto now = Clock::now();
   const double seconds = std::chrono::duration<double>(now - reported_at_).count();
@@ -145,7 +191,8 @@ void TrainingRun::record_step() {
                   .lr = report_.lr,
                   .grad_norm = report_.grad_norm,
                   .tokens_per_s = report_.items_per_s,
-                  .skipped = report_.skipped});
+                  .skipped = report_.skipped,
+                  .device_mb = std::round(static_cast<double>(device_bytes()) / 1e5) / 10});
 }
 
 void TrainingRun::after_step() {
@@ -192,6 +239,8 @@ TrainResult TrainingRun::loop(const io::Json& description, bool resumed) {
   result_.step = step_;
   result_.train_loss = guard_.mean(static_cast<size_t>(look_every(options_.log_every)));
   result_.left_out = guard_.left_out();
+  if (accelerator_) result_.device = accelerator_->name();
+  result_.device_bytes = device_bytes();
   return result_;
 }
 

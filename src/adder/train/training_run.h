@@ -5,11 +5,15 @@
 #include <cstdint>
 #include <filesystem>
 #include <limits>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "adder/train/accelerator.h"
 #include "adder/train/checkpoints.h"
+#include "adder/train/device_step.h"
 #include "adder/train/early_stop.h"
 #include "adder/train/guard.h"
 #include "adder/train/metrics.h"
@@ -29,9 +33,13 @@ class TrainingRun {
         listener_(listener),
         lock_(folder),
         checkpoints_(folder, options.keep_last),
+        accelerator_(options.device == "cpu" ? nullptr
+                                             : open_accelerator(open_device(options.device))),
         optimizer_(task.parameters(), options.optimizer),
         guard_(options.guard),
-        stop_(options.stop, options.overfit) {}
+        stop_(options.stop, options.overfit) {
+    look_at_text();
+  }
 
   /// Goes to the newest good checkpoint; false when there is none.
   bool resume();
@@ -41,14 +49,21 @@ class TrainingRun {
  private:
   using Clock = std::chrono::steady_clock;
   nn::Context context(bool training) const;
-  /// Loss sum and number of predictions of a step.
-  struct StepLoss {
-    double sum = 0;
+  /// What one step trains on, and how many predictions that asks for.
+  struct Batches {
+    std::vector<data::Batch> passes;
     int64_t count = 0;
-    /// NaN when the batches ask for nothing: the guard leaves such a step out.
-    double mean() const { return sum / static_cast<double>(count); }
   };
-  StepLoss forward_backward();
+  Batches next_batches();
+  void look_at_text();
+  void go_to(const io::Json& cursor);
+  /// Loss and gradient norm of a step, and what was made of it.
+  struct Outcome {
+    double loss = 0, norm = 0;
+    Verdict verdict = Verdict::kApply;
+  };
+  Outcome step_here(const Batches& batches, double lr);
+  Outcome step_on_device(const Batches& batches, double lr);
   void step();
   void apply_verdict(Verdict verdict);
   void roll_back(const Checkpoints::Found& found, const std::string& why);
@@ -57,7 +72,9 @@ class TrainingRun {
   void decide();
   void look_at_training();
   void after_step();
+  int64_t device_bytes() const;
   void record_step();
+  std::map<std::string, double> held_out(int64_t limit);
   void evaluate();
   void sample();
   io::Json state() const;
@@ -75,13 +92,18 @@ class TrainingRun {
   const TrainListener& listener_;
   RunLock lock_;
   Checkpoints checkpoints_;
+  std::unique_ptr<Accelerator> accelerator_;  // null: this processor trains
   AdamW optimizer_;
+  std::unique_ptr<DeviceStep> device_step_;  // made at the first step
   LossGuard guard_;
   EarlyStop stop_;
   std::unique_ptr<MetricsWriter> metrics_;
 
-  int64_t step_ = 0;   // steps done
-  int64_t items_ = 0;  // predictions trained on
+  int64_t step_ = 0;              // steps done
+  int64_t items_ = 0;             // predictions trained on
+  std::optional<Batches> ahead_;  // of the next step, read while the device works
+  io::Json cursor_;               // where the text stands after this step, whatever was read ahead
+  double epochs_ = 0;             // the same
   int64_t saved_step_ = -1;
   double best_loss_ = std::numeric_limits<double>::infinity();
   int64_t best_step_ = -1;

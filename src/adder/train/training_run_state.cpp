@@ -21,7 +21,7 @@ io::Json TrainingRun::state() const {
                    {"best_loss", std::isfinite(best_loss) ? io::Json(best_loss) : io::Json()},
                    {"best_step", improved_ ? step_ : best_step_},
                    {"task", task_.identity()},
-                   {"cursor", task_.cursor()},
+                   {"cursor", cursor_},
                    {"guard", guard_.state()},
                    {"stop", stop_.state()}};
   // Only where it counts: else equal runs have equal checkpoints.
@@ -62,6 +62,13 @@ void TrainingRun::save(bool last) {
   }
 }
 
+/// To this place in the text.
+void TrainingRun::go_to(const io::Json& cursor) {
+  task_.seek(cursor);
+  ahead_.reset();
+  look_at_text();
+}
+
 /// All but what the guard and the clock know; gives trainer.json.
 io::Json TrainingRun::restore(const fs::path& checkpoint) {
   const fs::path file = checkpoint / "trainer.json";
@@ -76,7 +83,7 @@ io::Json TrainingRun::restore(const fs::path& checkpoint) {
   best_step_ = view.at("best_step").as_integer(-1);
   // A kill may have come between a checkpoint and its mark.
   if (best_step_ == step_) checkpoints_.mark_best(step_);
-  task_.seek(view.at("cursor").json());
+  go_to(view.at("cursor").json());
   if (view.has("stop")) stop_.restore(view.at("stop").json());  // those of 0.1 have none
   saved_step_ = step_;
   result_.checkpoint = checkpoint;
@@ -96,14 +103,14 @@ bool TrainingRun::resume() {
 
 /// Goes back to a checkpoint, but on to text not seen yet.
 void TrainingRun::roll_back(const Checkpoints::Found& found, const std::string& why) {
-  const io::Json cursor = task_.cursor();
+  const io::Json cursor = cursor_;
   const int64_t items = items_;
   rollbacks_ = found.step == rolled_back_to_ ? rollbacks_ + 1 : 1;
   rolled_back_to_ = found.step;
   if (rollbacks_ >= options_.guard.max_skips) fail(why);
   const io::Json then = restore(found.folder);
   guard_.roll_back(then.at("guard"), rollbacks_);
-  task_.seek(cursor);
+  go_to(cursor);
   items_ = items;
   metrics_ = std::make_unique<MetricsWriter>(folder_, step_);
   rolled_back_ = true;

@@ -7,12 +7,13 @@
 namespace adder::cli {
 
 int run_bench(Words words) {
+  if (!words.empty() && words[0] == "gpu") return run_bench_gpu(words.subspan(1));
   eval::BenchOptions options;
   bool json = false;
   Arguments args("bench [flags]",
                  "Measures operators, training and generation by turns with plain LibTorch, and "
                  "against the limits of this machine.",
-                 {"adder bench", "adder bench --only ssd --repeats 5", "adder bench --json"});
+                 {"adder bench", "adder bench --only ssd --repeats 5", "adder bench gpu"});
   args.options(flatten(options));
   args.option("json", json, "result as JSON on stdout");
   if (!args.parse(words)) return 0;

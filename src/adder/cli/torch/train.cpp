@@ -75,7 +75,9 @@ io::Json result_json(const train::TrainResult& result, const fs::path& run) {
           {"train_loss", result.train_loss},
           {"evaluation", result.evaluation},
           {"checkpoint", result.checkpoint.string()},
-          {"peak_bytes", train::peak_resident_bytes()}};
+          {"peak_bytes", train::peak_resident_bytes()},
+          {"device", result.device},
+          {"device_bytes", result.device_bytes}};
 }
 
 /// The command that goes on where `words` left off, every flag as it was given.
@@ -100,6 +102,10 @@ void say_summary(const train::TrainResult& result, const fs::path& run, Words wo
   if (result.left_out > 0) say(fmt::format("  {} bad steps were left out", result.left_out));
   say("  model   " + result.checkpoint.string());
   say(fmt::format("  memory  {} MB at the peak", train::peak_resident_bytes() / 1000000));
+  if (result.device_bytes > 0) {
+    say(fmt::format("  device  {}, {} MB at the peak", result.device,
+                    result.device_bytes / 1000000));
+  }
   if (!report.empty()) say("  report  " + report.string());
   say(fmt::format(
       "try next:\n  adder generate {0} --prompt \"The \" --max-new-tokens 200\n  adder chat {0}",
@@ -128,7 +134,7 @@ fs::path try_report(const fs::path& run) {
 }  // namespace
 
 int run_train(Words words) {
-  std::string file, run;
+  std::string file, run, device;
   bool resume = false, print_config = false, json = false;
   LoadedRecipe loaded;
   Arguments args("train RECIPE [--key value ...] [flags]",
@@ -141,9 +147,11 @@ int run_train(Words words) {
   args.option("resume", resume, "continue from the run's newest good checkpoint");
   args.option("print_config", print_config, "print every value and where it came from, and leave");
   args.option("json", json, "result as JSON on stdout");
+  args.option("device", device, "the same as --train.device");
   loaded.add_flags(args);
   if (!args.parse(words)) return 0;
   loaded.read(file, args);
+  if (!device.empty()) loaded.set("train.device", device);
   loaded.settle();
   if (print_config) {
     if (json) print_json(loaded.to_json());

@@ -2,6 +2,7 @@
 #include "adder/cli/torch/verbs.h"
 
 #include "adder/cli/train_library.h"
+#include "adder/ops/device.h"
 
 extern "C" __attribute__((visibility("default")))
 const adder::cli::TrainVerb adder_train_verbs[] = {
@@ -9,3 +10,8 @@ const adder::cli::TrainVerb adder_train_verbs[] = {
     {"bench", &adder::cli::run_bench},
     {nullptr, nullptr},
 };
+
+extern "C" __attribute__((visibility("default"))) const char* adder_train_load_cuda() {
+  static std::string why;
+  return adder::ops::load_cuda(why) ? nullptr : why.c_str();
+}

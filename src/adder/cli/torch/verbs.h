@@ -7,5 +7,6 @@ namespace adder::cli {
 
 int run_train(Words words);
 int run_bench(Words words);
+int run_bench_gpu(Words words);
 
 }  // namespace adder::cli

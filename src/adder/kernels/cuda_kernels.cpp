@@ -1,0 +1,58 @@
+#include "adder/kernels/cuda_kernels.h"
+
+#include <dlfcn.h>
+
+#include <filesystem>
+
+namespace adder::kernels {
+namespace {
+
+/// libadder_cuda.so beside the library that holds this function, or, for a program that does, in
+/// the lib folder next to its own.
+std::string library_path() {
+  Dl_info here{};
+  const auto* self = reinterpret_cast<const void*>(&cuda_kernels);
+  if (dladdr(self, &here) == 0 || here.dli_fname == nullptr) return "libadder_cuda.so";
+  const auto folder = std::filesystem::path(here.dli_fname).parent_path();
+  const auto beside = folder / "libadder_cuda.so";
+  const auto next = folder / ".." / "lib" / "libadder_cuda.so";
+  return !std::filesystem::exists(beside) && std::filesystem::exists(next) ? next : beside;
+}
+
+struct Found {
+  const CudaKernels* kernels = nullptr;
+  std::string missing;
+};
+
+Found find() {
+  const std::string path = library_path();
+  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) return {nullptr, dlerror()};
+  using Entry = const CudaKernels*();
+  auto* entry = reinterpret_cast<Entry*>(dlsym(library, kCudaKernelsSymbol));
+  if (entry == nullptr) return {nullptr, dlerror()};
+  const CudaKernels* kernels = entry();
+  if (kernels->version != kCudaKernelsVersion)
+    return {nullptr, path + " is of another version: build Adder again"};
+  DeviceInfo info;
+  if (const DeviceAnswer wrong = kernels->device_info(0, info))
+    return {nullptr, std::string("no CUDA device: ") + wrong};
+  return {kernels, ""};
+}
+
+const Found& found() {
+  static const Found found = find();
+  return found;
+}
+
+}  // namespace
+
+const CudaKernels* cuda_kernels() {
+  return found().kernels;
+}
+
+const std::string& cuda_kernels_missing() {
+  return found().missing;
+}
+
+}  // namespace adder::kernels
