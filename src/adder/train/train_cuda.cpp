@@ -79,7 +79,10 @@ class CudaAccelerator final : public Accelerator {
         : device_(device), pool_(pool) {
       memory::beginAllocateToPool(device, pool, std::move(filter));
     }
-    ~PoolScope() { memory::endAllocateToPool(device_, pool_); }
+    ~PoolScope() {
+      memory::endAllocateToPool(device_, pool_);
+      memory::releasePool(device_, pool_);  // beginning counted one more user
+    }
     PoolScope(const PoolScope&) = delete;
     PoolScope& operator=(const PoolScope&) = delete;
 
