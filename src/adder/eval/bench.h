@@ -33,8 +33,8 @@ struct BenchRow {
   Spread peer_value;
   double ratio = 0;  // how many times better than the peer; of a limit: the share reached
   double gflops = 0, gbytes = 0;  // a second, where they are known
-  std::string limit;              // the limit that binds: "fp32 GEMM" | "bf16 GEMM" | "memory"
-  double share = 0;               // of that limit, 0..1
+  std::string limit;  // the limit that binds: "fp32 GEMM" | "bf16 GEMM" | "memory" | "copy"
+  double share = 0;   // of that limit, 0..1
   double peak_gb = 0,
          peer_peak_gb = 0;  // device memory above what was held before; 0: not looked at
 };

@@ -37,11 +37,11 @@ DeviceWorkload repeated(const DeviceWorkload& work, int64_t times) {
   };
 }
 
-}  // namespace
-
 void synchronize_device() {
   current_stream().synchronize();
 }
+
+}  // namespace
 
 std::vector<Spread> time_on_device(const std::vector<DeviceWorkload>& candidates, int64_t repeats,
                                    const Recorder& record) {

@@ -21,6 +21,4 @@ std::vector<Spread> time_on_device(const std::vector<DeviceWorkload>& candidates
 /// The most bytes that were taken at once while `work` ran, above what was taken before.
 int64_t peak_device_bytes(const DeviceWorkload& work);
 
-void synchronize_device();
-
 }  // namespace adder::eval

@@ -37,6 +37,8 @@ Found find() {
   DeviceInfo info;
   if (const DeviceAnswer wrong = kernels->device_info(0, info))
     return {nullptr, std::string("no CUDA device: ") + wrong};
+  if (info.major != 8 && info.major != 9)
+    return {nullptr, std::string(info.name) + ": the kernels are for compute capability 8 and 9"};
   return {kernels, ""};
 }
 

@@ -75,7 +75,7 @@ inline constexpr const char* kCudaKernelsSymbol = "adder_cuda_kernels";
 /// The table, when the library is there and a device answers; else nullptr. Looked for once.
 const CudaKernels* cuda_kernels();
 
-/// Why cuda_kernels() is nullptr: "libadder_cuda.so is not beside ...", "no CUDA device: ...".
+/// Why cuda_kernels() is nullptr: the words of the dynamic linker, "no CUDA device: ...".
 const std::string& cuda_kernels_missing();
 
 }  // namespace adder::kernels

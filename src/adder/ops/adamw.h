@@ -3,11 +3,11 @@
 // a captured step replays with other values in `step`.
 //
 //   DeviceStep board = device_step(device);
-//   set(board, {.lr = …, .bias1 = …, .bias2 = …, .clip = …, .loss_limit = …});   // not captured
-//   loss_of(board).copy_(loss);                                                // from here
-//   captured gradient_norm(parameters, board); adamw(parameters, options, board);
-//   read(board)                                                                // waits; not
-//   captured
+//   set(board, {.lr = …, .bias1 = …, .bias2 = …, .clip = …, .loss_limit = …});
+//   loss_of(board).copy_(loss);                // these three may be captured
+//   gradient_norm(parameters, board);
+//   adamw(parameters, options, board);
+//   read(board);                               // waits
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -16,7 +16,6 @@ struct StepShape {
 struct StepMeasure {
   std::vector<double> seconds;  // of each step, from one report to the next
   int64_t peak_bytes = 0;       // the most memory that tensors held on the device
-  double loss = 0;              // of the last step, nats
 };
 
 /// Makes the model, warms up, and takes `steps` steps of forward, backward, clipping and AdamW in

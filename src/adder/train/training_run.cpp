@@ -64,7 +64,7 @@ TrainingRun::Outcome TrainingRun::step_on_device(const Batches& batches, double 
     device_step_ = std::make_unique<DeviceStep>(task_, optimizer_, *accelerator_, context(true));
   }
   device_step_->launch(batches.passes, batches.count, optimizer_.next(lr, guard_.limit()));
-  ahead_ = next_batches();
+  if (step_ + 1 < options_.steps) ahead_ = next_batches();
   const kernels::AdamwReport report = device_step_->wait();
   const Verdict verdict = guard_.judge(report.loss, report.norm);
   if ((verdict == Verdict::kApply) != (report.applied != 0)) {
@@ -77,8 +77,8 @@ TrainingRun::Outcome TrainingRun::step_on_device(const Batches& batches, double 
 
 void TrainingRun::step() {
   const double scheduled = learning_rate_factor(options_.schedule, step_, options_.steps);
-  const double lr = options_.optimizer.lr * scheduled * guard_.lr_factor();
   const double lr_factor = guard_.lr_factor();
+  const double lr = options_.optimizer.lr * scheduled * lr_factor;
   const Batches batches = ahead_ ? *std::exchange(ahead_, std::nullopt) : next_batches();
   look_at_text();
   const Outcome outcome = accelerator_ ? step_on_device(batches, lr) : step_here(batches, lr);

@@ -10,6 +10,7 @@
 #include "adder/cli/torch/verbs.h"
 #include "adder/eval/bench_gpu.h"
 #include "adder/eval/bench_run.h"
+#include "adder/kernels/cuda_kernels.h"
 #include "adder/train/accelerator.h"
 #include "adder/train/measure_steps.h"
 
@@ -50,6 +51,11 @@ model::ModelConfig config_of(const TrainingCase& one) {
   return config;
 }
 
+bool on_hopper() {
+  kernels::DeviceInfo info;
+  return kernels::cuda_kernels()->device_info(0, info) == nullptr && info.major == 9;
+}
+
 /// Tokens a second, the share of the data sheet's operations (6 x parameters x tokens), and memory.
 eval::BenchRow training_row(const TrainingCase& one, int64_t steps) {
   const model::ModelConfig config = config_of(one);
@@ -61,8 +67,10 @@ eval::BenchRow training_row(const TrainingCase& one, int64_t steps) {
                      fmt::format("training {} {}M B{} L{}", one.name,
                                  std::llround(parameters / 1e6), one.shape.batch, one.shape.length),
                      "tokens/s", eval::as_rate(eval::spread_of(measured.seconds), tokens)};
-  row.share = 6 * parameters * row.ours.median / kHopperFlops;
-  row.limit = "MFU: 6 x parameters x tokens/s / 989 TFLOP/s";
+  if (on_hopper()) {
+    row.share = 6 * parameters * row.ours.median / kHopperFlops;
+    row.limit = "MFU: 6 x parameters x tokens/s / 989 TFLOP/s";
+  }
   row.peak_gb = double(measured.peak_bytes) / 1e9;
   return row;
 }

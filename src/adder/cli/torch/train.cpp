@@ -13,6 +13,7 @@
 #include "adder/cli/torch/verbs.h"
 #include "adder/cli/word_stream.h"
 #include "adder/io/file.h"
+#include "adder/train/accelerator.h"
 #include "adder/train/checkpoints.h"
 #include "adder/train/metrics.h"
 #include "adder/train/next_token.h"
@@ -161,6 +162,7 @@ int run_train(Words words) {
   const fs::path folder = run.empty() ? fs::path("runs") / fs::path(file).stem() : fs::path(run);
   train::Recipe& recipe = loaded.recipe;
   recipe.check();
+  train::open_device(recipe.train.device);  // to hear of a missing one before the text is read
   const bool from_itself = resume && start_from_itself(recipe, folder);
   take_starting_model(loaded);
   train::NextTokenTask task(recipe, prepare_text(loaded, from_itself));

@@ -298,7 +298,7 @@ DeviceAnswer launch(LogitTile tile, const DeviceWork& work) {
   tile.kept = std::min(tile.vectors, limit / 16);
   const int bytes = 16 * tile.kept;
   for (const cudaError_t error :
-       {cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes),
+       {cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, limit),
         cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, kernel, kThreads, bytes)})
     if (const DeviceAnswer wrong = answer(error)) return wrong;
   const int64_t blocks = std::min<int64_t>(tile.rows, int64_t{resident} * multiprocessors);

@@ -237,14 +237,17 @@ template <class Norm>
 DeviceAnswer run_backward(const Norm& norm, const RowSplit& split, const View<1>& grad_weight,
                           const DeviceWork& work) {
   const void* kernel = reinterpret_cast<const void*>(&norm_backward<Norm>);
-  const int64_t blocks = resident_blocks(kernel, split),
+  // Without rows there is nothing to add up, and the sums are 0.
+  const int64_t blocks = split.rows == 0 ? 0 : resident_blocks(kernel, split),
                 width = int64_t{split.width} * split.groups;
   float* partials = grad_weight.given() ? take<float>(work, blocks * width) : nullptr;
-  norm_backward<Norm>
-      <<<static_cast<uint32_t>(blocks * split.groups), split.threads(), 0, stream_of(work)>>>(
-          norm, split, partials);
-  if (const DeviceAnswer wrong = launched()) return wrong;
-  if (partials == nullptr) return nullptr;
+  if (blocks > 0) {
+    norm_backward<Norm>
+        <<<static_cast<uint32_t>(blocks * split.groups), split.threads(), 0, stream_of(work)>>>(
+            norm, split, partials);
+    if (const DeviceAnswer wrong = launched()) return wrong;
+  }
+  if (!grad_weight.given()) return nullptr;
   return sum_columns(
       {partials, blocks, width, 1, {{grad_weight.as<float>(), grad_weight.stride[0]}}},
       stream_of(work));

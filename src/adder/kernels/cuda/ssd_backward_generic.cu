@@ -122,7 +122,8 @@ struct WalkPlan {
     kept_quads = heads * slices * kept_states * StateTile<Shape>::kTileQuads;
     BC_numbers = length * heads * slices * 2 * BC_width;
     const int64_t most = std::max<int64_t>(kMostWorkspace / (16 * kept_quads + 4 * BC_numbers), 1);
-    rows = std::max<int64_t>(ceil_div(batch, ceil_div(batch, most)), 1);
+    const int64_t slabs = std::max<int64_t>(ceil_div(batch, most), 1);
+    rows = std::max<int64_t>(ceil_div(batch, slabs), 1);
   }
   WalkResults take_memory(const SsdInputs& in, const SsdGradients& grads,
                           const DeviceWork& work) const {

@@ -59,8 +59,8 @@ Workspace workspace(const SsdInputs& in, const Sizes& sizes, const StateSegments
 bool takes_backward_mma(const SsdInputs& in, const SsdGradients& grads) {
   const int64_t head_dim = in.x.size[3], states = in.B.size[3];
   const bool shape = (head_dim == 32 || head_dim == 64) && (states == 64 || states == 128) &&
-                     in.x.size[0] <= 65535 && in.x.size[1] < (int64_t{1} << 30) &&
-                     in.x.size[2] <= 65535;
+                     in.x.size[0] >= 1 && in.x.size[0] <= 65535 && in.x.size[1] >= 1 &&
+                     in.x.size[1] < (int64_t{1} << 30) && in.x.size[2] <= 65535 && in.dt_min >= 0;
   const bool rows = has_aligned_rows(in.x) && has_aligned_rows(in.B) && has_aligned_rows(in.C) &&
                     has_aligned_rows(grads.grad_y) && has_aligned_rows(grads.grad_x) &&
                     has_aligned_rows(grads.grad_B) && has_aligned_rows(grads.grad_C);

@@ -107,7 +107,10 @@ template <int N, bool kGated>
 __global__ void __launch_bounds__(kThreadsSm90, 1)
     ssd_forward_sm90_kernel(const __grid_constant__ TensorMaps maps,
                             const __grid_constant__ Sm90Arguments args) {
-  if constexpr (kHasWgmma) forward_cta<N, kGated>(maps, args);
+  if constexpr (kHasWgmma)
+    forward_cta<N, kGated>(maps, args);
+  else
+    __trap();  // the library was built without 90a
 }
 
 template <int N, bool kGated>

@@ -252,7 +252,10 @@ template <int N>
 __global__ void __launch_bounds__(kThreadsLocal, 1)
     local_states_sm90_kernel(const __grid_constant__ LocalMaps maps,
                              const __grid_constant__ LocalArguments args) {
-  if constexpr (kHasWgmma) local_states_cta<N>(maps, args);
+  if constexpr (kHasWgmma)
+    local_states_cta<N>(maps, args);
+  else
+    __trap();  // the library was built without 90a
 }
 
 template <int N>

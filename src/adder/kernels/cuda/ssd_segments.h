@@ -29,7 +29,7 @@ struct SegmentStates {
   DeviceAnswer answer;
   const float* entering;  // segments 1 ... : (segments - 1, batch, heads, head_dim, state) f32
 };
-/// The states, in workspace. For inputs that takes_mma().
+/// The states, in workspace. For inputs that takes_mma() or takes_sm90().
 SegmentStates segment_states(const SsdInputs& in, const SegmentPlan& plan, const DeviceWork& work);
 
 }  // namespace adder::kernels::cuda

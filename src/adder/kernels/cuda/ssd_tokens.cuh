@@ -57,7 +57,8 @@ __device__ __forceinline__ float unlimited_step(const StepSizes& sizes, float ra
   return sizes.softplus && raw <= 20.f ? log1pf(__expf(raw)) : raw;
 }
 __device__ __forceinline__ float step_of(const StepSizes& sizes, float raw) {
-  return fminf(fmaxf(unlimited_step(sizes, raw), sizes.low), sizes.high);
+  const float step = unlimited_step(sizes, raw);  // a NaN stays one
+  return step < sizes.low ? sizes.low : sizes.high < step ? sizes.high : step;
 }
 
 /// Documents of a chunk, a bit for each token. Tokens behind the end of the row are padding.
