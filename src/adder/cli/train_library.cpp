@@ -3,19 +3,15 @@
 #include <dlfcn.h>
 
 #include <cstdlib>
-
 #include <filesystem>
 
 #include "adder/base/error.h"
+#include "adder/base/library_beside.h"
 
 namespace adder::cli {
 
 std::string train_library_path() {
-  Dl_info here{};
-  const auto* self = reinterpret_cast<const void*>(&train_library_path);
-  if (dladdr(self, &here) == 0 || here.dli_fname == nullptr) return "libadder_train.so";
-  const auto folder = std::filesystem::path(here.dli_fname).parent_path();
-  return (folder / "libadder_train.so").lexically_normal().string();
+  return library_beside(reinterpret_cast<const void*>(&train_library_path), "libadder_train.so");
 }
 
 namespace {

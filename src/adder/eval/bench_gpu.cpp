@@ -301,7 +301,7 @@ void bench_adamw(DeviceBench& bench) {
     steps.push_back(at::ones({}, floats));
     parameters.push_back({weights[i], gradients[i], means[i], squares[i], {}, 0.1});
   }
-  const ops::DeviceStep board = ops::device_step(weights[0].device());
+  const ops::AdamwBoard board = ops::adamw_board(weights[0].device());
   ops::set(board, {.lr = 1e-4, .bias1 = 0.1, .bias2 = 0.05, .clip = 1, .loss_limit = 1e9});
   ops::loss_of(board).fill_(1.0);
   const auto ours = [&] {

@@ -2,22 +2,10 @@
 
 #include <dlfcn.h>
 
-#include <filesystem>
+#include "adder/base/library_beside.h"
 
 namespace adder::kernels {
 namespace {
-
-/// libadder_cuda.so beside the library that holds this function, or, for a program that does, in
-/// the lib folder next to its own.
-std::string library_path() {
-  Dl_info here{};
-  const auto* self = reinterpret_cast<const void*>(&cuda_kernels);
-  if (dladdr(self, &here) == 0 || here.dli_fname == nullptr) return "libadder_cuda.so";
-  const auto folder = std::filesystem::path(here.dli_fname).parent_path();
-  const auto beside = folder / "libadder_cuda.so";
-  const auto next = folder / ".." / "lib" / "libadder_cuda.so";
-  return !std::filesystem::exists(beside) && std::filesystem::exists(next) ? next : beside;
-}
 
 struct Found {
   const CudaKernels* kernels = nullptr;
@@ -25,7 +13,8 @@ struct Found {
 };
 
 Found find() {
-  const std::string path = library_path();
+  const std::string path =
+      library_beside(reinterpret_cast<const void*>(&cuda_kernels), "libadder_cuda.so");
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) return {nullptr, dlerror()};
   using Entry = const CudaKernels*();

@@ -15,7 +15,7 @@ using kernels::AdamwReport;
 using kernels::AdamwStep;
 
 static_assert(sizeof(AdamwStep) == 5 * sizeof(double) && sizeof(AdamwReport) == 3 * sizeof(double),
-              "the tensors of a DeviceStep are these structs");
+              "the tensors of a AdamwBoard are these structs");
 
 /// A dense f32 tensor's memory.
 float* dense_floats(const char* name, const Tensor& tensor, const Tensor& parameter) {
@@ -54,7 +54,7 @@ using Entry = kernels::DeviceAnswer (*kernels::CudaKernels::*)(const kernels::Ad
                                                                const kernels::DeviceWork&);
 
 void run_adamw(Entry entry, const std::vector<AdamwParameter>& parameters,
-               const AdamwOptions& options, const DeviceStep& board) {
+               const AdamwOptions& options, const AdamwBoard& board) {
   std::vector<kernels::AdamwTensor> tensors;
   for (const AdamwParameter& parameter : parameters) tensors.push_back(adamw_tensor(parameter));
   kernels::AdamwTensors all;
@@ -71,9 +71,9 @@ void run_adamw(Entry entry, const std::vector<AdamwParameter>& parameters,
 
 }  // namespace
 
-DeviceStep device_step(at::Device device) {
+AdamwBoard adamw_board(at::Device device) {
   const auto options = at::TensorOptions().device(device).dtype(at::kDouble);
-  const DeviceStep board{
+  const AdamwBoard board{
       at::empty({5}, options),
       at::full({3}, std::numeric_limits<double>::quiet_NaN(), options),
   };
@@ -81,30 +81,30 @@ DeviceStep device_step(at::Device device) {
   return board;
 }
 
-void set(const DeviceStep& board, const AdamwStep& values) {
+void set(const AdamwBoard& board, const AdamwStep& values) {
   // LibTorch keeps pinned memory from being given away while a copy out of it is under way.
   const Tensor pinned = at::empty({5}, at::TensorOptions().dtype(at::kDouble).pinned_memory(true));
   std::memcpy(pinned.mutable_data_ptr(), &values, sizeof(values));
   at::Tensor(board.step).copy_(pinned, /*non_blocking=*/true);
 }
 
-Tensor loss_of(const DeviceStep& board) {
+Tensor loss_of(const AdamwBoard& board) {
   return board.report.select(0, 0);
 }
 
-AdamwReport read(const DeviceStep& board) {
+AdamwReport read(const AdamwBoard& board) {
   const Tensor here = board.report.cpu();
   AdamwReport report;
   std::memcpy(&report, here.const_data_ptr(), sizeof(report));
   return report;
 }
 
-void gradient_norm(const std::vector<AdamwParameter>& parameters, const DeviceStep& board) {
+void gradient_norm(const std::vector<AdamwParameter>& parameters, const AdamwBoard& board) {
   run_adamw(&kernels::CudaKernels::gradient_norm, parameters, {}, board);
 }
 
 void adamw(const std::vector<AdamwParameter>& parameters, const AdamwOptions& options,
-           const DeviceStep& board) {
+           const AdamwBoard& board) {
   run_adamw(&kernels::CudaKernels::adamw, parameters, options, board);
 }
 

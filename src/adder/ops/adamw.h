@@ -2,7 +2,7 @@
 // Nothing here waits for the device, and what changes from step to step is read from device memory:
 // a captured step replays with other values in `step`.
 //
-//   DeviceStep board = device_step(device);
+//   AdamwBoard board = adamw_board(device);
 //   set(board, {.lr = …, .bias1 = …, .bias2 = …, .clip = …, .loss_limit = …});
 //   loss_of(board).copy_(loss);                // these three may be captured
 //   gradient_norm(parameters, board);
@@ -32,29 +32,29 @@ struct AdamwOptions {
 };
 
 /// What a step brings and what comes of it, in device memory.
-struct DeviceStep {
+struct AdamwBoard {
   at::Tensor step;    // f64 (5): the fields of kernels::AdamwStep in order
   at::Tensor report;  // f64 (3): loss, norm, applied, as in kernels::AdamwReport
 };
 
 /// No limit on the loss, no clipping, lr 0; the report is NaN.
-DeviceStep device_step(at::Device device);
+AdamwBoard adamw_board(at::Device device);
 
 /// Gives the values to the current stream, through pinned memory; does not wait.
-void set(const DeviceStep& board, const kernels::AdamwStep& values);
+void set(const AdamwBoard& board, const kernels::AdamwStep& values);
 
 /// Where the mean loss of the step belongs, f64 (), before gradient_norm().
-at::Tensor loss_of(const DeviceStep& board);
+at::Tensor loss_of(const AdamwBoard& board);
 
 /// Waits for the current stream.
-kernels::AdamwReport read(const DeviceStep& board);
+kernels::AdamwReport read(const AdamwBoard& board);
 
 /// Norm of all gradients together, and whether the step is to be applied, into the report.
-void gradient_norm(const std::vector<AdamwParameter>& parameters, const DeviceStep& board);
+void gradient_norm(const std::vector<AdamwParameter>& parameters, const AdamwBoard& board);
 
 /// The update, after gradient_norm() of the same parameters. Changes nothing where the report says
 /// `applied` 0.
 void adamw(const std::vector<AdamwParameter>& parameters, const AdamwOptions& options,
-           const DeviceStep& board);
+           const AdamwBoard& board);
 
 }  // namespace adder::ops

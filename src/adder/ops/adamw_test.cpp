@@ -32,7 +32,7 @@ class AdamwOnDevice : public ::testing::Test {
       p.decay = 0.1;
       parameters_.push_back(p);
     }
-    board_ = device_step(at::Device(at::kCUDA, 0));
+    board_ = adamw_board(at::Device(at::kCUDA, 0));
   }
 
   kernels::AdamwReport step(int t, double loss, double clip = 1, double limit = kUnlimited) {
@@ -48,7 +48,7 @@ class AdamwOnDevice : public ::testing::Test {
   }
 
   std::vector<AdamwParameter> parameters_;
-  DeviceStep board_;
+  AdamwBoard board_;
 };
 
 TEST_F(AdamwOnDevice, EqualsTheFusedUpdateOfLibTorch) {

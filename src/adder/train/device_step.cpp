@@ -41,7 +41,7 @@ DeviceStep::DeviceStep(Task& task, AdamW& optimizer, Accelerator& accelerator,
       context_(context),
       record_(record) {
   const at::Device device = task.parameters().tensors().front().device();
-  board_ = ops::device_step(device);
+  board_ = ops::adamw_board(device);
   count_ = at::ones({}, at::TensorOptions().device(device).dtype(at::kDouble));
   pinned_count_ = at::empty({}, at::TensorOptions().dtype(at::kDouble).pinned_memory(true));
 }

@@ -46,7 +46,7 @@ class DeviceStep {
   Accelerator& accelerator_;
   nn::Context context_;
   bool record_;
-  ops::DeviceStep board_;
+  ops::AdamwBoard board_;
   at::Tensor count_, pinned_count_;  // f64 (): predictions of the step
   std::map<std::string, Plan> plans_;
 };
