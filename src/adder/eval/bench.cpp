@@ -131,37 +131,39 @@ std::string bench_header() {
   return column("", 44) + "     ours  unit         peer  ratio   spread  GFLOP/s   GB/s  limit\n";
 }
 
-std::string bench_line(const BenchRow& row) {
-  const double spread = (row.ours.highest - row.ours.lowest) / row.ours.median * 100;
-  std::ostringstream out;
-  out << column(row.name, 44) << padded(row.ours.median, 9) << "  " << column(row.unit, 8)
-      << padded(row.peer_value.median, 9)
-      << (row.ratio > 0 ? padded(row.ratio, 6) + "x" : "       ") << padded(spread, 7) << " %"
-      << padded(row.gflops, 9) << padded(row.gbytes, 7) << "  ";
-  if (row.share > 0) out << std::lround(row.share * 100) << " % of " << row.limit;
-  if (!row.peer.empty()) out << (row.share > 0 ? "; " : "") << "peer: " << row.peer;
-  std::string line = out.str();
-  line.erase(line.find_last_not_of(' ') + 1);
-  return line + "\n";
-}
-
 std::string device_bench_header() {
   return column("", 44) +
          "     ours  unit         peer  ratio   spread  TFLOP/s   TB/s    GB  limit\n";
 }
 
-std::string device_bench_line(const BenchRow& row) {
+namespace {
+
+/// `unit`: how many GFLOP/s and GB/s a column's figure is. `memory`: with the device's.
+std::string row_line(const BenchRow& row, double unit, bool memory) {
   const double spread = (row.ours.highest - row.ours.lowest) / row.ours.median * 100;
   std::ostringstream out;
   out << column(row.name, 44) << padded(row.ours.median, 9) << "  " << column(row.unit, 8)
       << padded(row.peer_value.median, 9)
       << (row.ratio > 0 ? padded(row.ratio, 6) + "x" : "       ") << padded(spread, 7) << " %"
-      << padded(row.gflops / 1e3, 9) << padded(row.gbytes / 1e3, 7) << padded(row.peak_gb, 6)
-      << "  ";
+      << padded(row.gflops / unit, 9) << padded(row.gbytes / unit, 7);
+  if (memory) out << padded(row.peak_gb, 6);
+  out << "  ";
   if (row.share > 0) out << std::lround(row.share * 100) << " % of " << row.limit;
   if (!row.peer.empty()) out << (row.share > 0 ? "; " : "") << "peer: " << row.peer;
   if (row.peer_peak_gb > 0) out << ", " << padded(row.peer_peak_gb, 0) << " GB";
-  return out.str() + "\n";
+  std::string line = out.str();
+  line.erase(line.find_last_not_of(' ') + 1);
+  return line + "\n";
+}
+
+}  // namespace
+
+std::string bench_line(const BenchRow& row) {
+  return row_line(row, 1, false);
+}
+
+std::string device_bench_line(const BenchRow& row) {
+  return row_line(row, 1e3, true);
 }
 
 io::Json bench_json(const std::vector<BenchRow>& rows) {

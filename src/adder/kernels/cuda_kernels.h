@@ -3,8 +3,7 @@
 // pointers there; shapes, layouts and meaning are those of the header of each operator. What only
 // the device differs in is said here:
 //
-//   f64 is not taken. What stands at padding (seq_idx < 0) of ssd must be finite: some kernels take
-//   it times 0. Outputs never alias inputs unless said. Sums are taken in a fixed order: the
+//   f64 is not taken. Outputs never alias inputs unless said. Sums are taken in a fixed order: the
 //   same call on the same kind of device gives the same bits.
 #pragma once
 
