@@ -29,7 +29,8 @@ add_library(adder::torch SHARED IMPORTED)
 set_target_properties(adder::torch PROPERTIES IMPORTED_LOCATION ${ADDER_TORCH_LIB}/libtorch_cpu.so)
 target_include_directories(adder::torch INTERFACE
   ${found}/torch/include ${found}/torch/include/torch/csrc/api/include)
-target_link_libraries(adder::torch INTERFACE adder::c10)
+# at::parallel_for is a template: with OpenMP it runs on LibTorch's threads, without on the caller's.
+target_link_libraries(adder::torch INTERFACE adder::c10 ${ADDER_TORCH_LIB}/libgomp.so.1)
 target_link_options(adder::torch INTERFACE
   LINKER:-rpath-link,${ADDER_TORCH_LIB} LINKER:-rpath-link,${found}/nvidia/cu13/lib)
 

@@ -120,15 +120,7 @@ TEST(Ssd, PaddingIsNeverRead) {
   // The same real tokens with NaN in the padding and with numbers there.
   const SsdCase one = {.batch = 1, .length = 80, .gate = true, .documents = Documents::kPadded};
   const SsdArrays clean = make_inputs(one), dirty = make_inputs(one);
-  for (int64_t t = 0; t < one.length; ++t) {
-    if (value_at(dirty.seq_idx.view(), t) >= 0) continue;
-    const auto poison = [&](const auto& view) {
-      const int64_t row = count_of(view) / one.length;
-      for (int64_t i = 0; i < row; ++i) set_at(view, t * row + i, std::nan(""));
-    };
-    poison(dirty.x.view()), poison(dirty.dt.view()), poison(dirty.B.view());
-    poison(dirty.C.view()), poison(dirty.z.view());
-  }
+  poison_padding(dirty.inputs());
   const SsdResult a = run_ssd(clean.inputs()), b = run_ssd(dirty.inputs());
   EXPECT_TRUE(a.y.same_bytes(b.y));
   EXPECT_TRUE(a.final_state.same_bytes(b.final_state));

@@ -127,14 +127,7 @@ ScanArrays in_double(const ScanArrays& a) {
 }
 
 void poison_padding(const SelectiveScanInputs& in) {
-  for (int64_t token = 0; token < count_of(in.seq_idx); ++token) {
-    if (value_at(in.seq_idx, token) >= 0) continue;
-    const auto poison = [&](const auto& view) {
-      const int64_t row = view.given() ? count_of(view) / count_of(in.seq_idx) : 0;
-      for (int64_t i = 0; i < row; ++i) set_at(view, token * row + i, std::nan(""));
-    };
-    poison(in.u), poison(in.delta), poison(in.B), poison(in.C), poison(in.z);
-  }
+  poison_padding(in.seq_idx, in.u, in.delta, in.B, in.C, in.z);
 }
 
 SelectiveScanInputs scan_tokens(const SelectiveScanInputs& in, int64_t begin, int64_t end) {

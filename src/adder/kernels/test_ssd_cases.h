@@ -45,6 +45,8 @@ struct SsdArrays {
 };
 SsdArrays make_inputs(const SsdCase& what, uint64_t seed = 1);
 SsdArrays in_double(const SsdArrays& arrays);
+/// NaN at the padding of one row; in z too, where it is given.
+void poison_padding(const SsdInputs& in);
 /// Tokens [begin, end), without seq_idx and initial state: views of the same memory.
 SsdInputs tokens(const SsdInputs& in, int64_t begin, int64_t end);
 template <int Rank>

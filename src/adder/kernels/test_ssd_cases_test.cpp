@@ -106,6 +106,10 @@ SsdArrays in_double(const SsdArrays& a) {
   return copy;
 }
 
+void poison_padding(const SsdInputs& in) {
+  poison_padding(in.seq_idx, in.x, in.dt, in.B, in.C, in.z);
+}
+
 SsdInputs tokens(const SsdInputs& in, int64_t begin, int64_t end) {
   SsdInputs part = in;
   part.x = tokens(in.x, begin, end), part.dt = tokens(in.dt, begin, end);

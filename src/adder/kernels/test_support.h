@@ -53,6 +53,18 @@ void set_at(const View<Rank>& view, int64_t flat, double value) {
     ref::set(place, value, 0);
 }
 
+/// NaN at the tokens that seq_idx (1, length) calls padding, in each of the (1, length, ...) views.
+template <int... Ranks>
+void poison_padding(const View<2>& seq_idx, const View<Ranks>&... views) {
+  const int64_t length = seq_idx.size[1];
+  const auto poison = [&](const auto& view, int64_t token) {
+    const int64_t row = view.given() ? count_of(view) / length : 0;
+    for (int64_t i = 0; i < row; ++i) set_at(view, token * row + i, std::nan(""));
+  };
+  for (int64_t token = 0; token < length; ++token)
+    if (value_at(seq_idx, token) < 0) (poison(views, token), ...);
+}
+
 /// An owned array, poisoned with NaN (all bits set). `gap` elements lie between the rows of its
 /// last dimension.
 template <int Rank>

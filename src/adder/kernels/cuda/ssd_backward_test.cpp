@@ -192,15 +192,8 @@ TEST(SsdBackwardCuda, PaddingGivesAndGetsNothing) {
                        .documents = Documents::kPadded};
   const SsdArrays clean = make_inputs(one), dirty = make_inputs(one);
   SsdGradArrays grads = aligned_gradients(clean.inputs(), true, 0), dirty_grads = grads;
-  for (int64_t t = 0; t < one.length; ++t) {
-    if (value_at(dirty.seq_idx.view(), t) >= 0) continue;
-    const auto poison = [&](const auto& view) {
-      const int64_t row = count_of(view) / one.length;
-      for (int64_t i = 0; i < row; ++i) set_at(view, t * row + i, std::nan(""));
-    };
-    poison(dirty.x.view()), poison(dirty.dt.view()), poison(dirty.B.view());
-    poison(dirty.C.view()), poison(dirty_grads.grad_y.view());
-  }
+  poison_padding(dirty.inputs());
+  poison_padding(dirty.seq_idx.view(), dirty_grads.grad_y.view());
   grads = filled(clean.inputs(), grads);
   dirty_grads = filled(dirty.inputs(), dirty_grads);
   expect_same_bytes(grads, dirty_grads);

@@ -117,6 +117,16 @@ struct Layout {
   }
 };
 
+/// Zeros into the rows of padding of a tile that the copy engine brought: what stands there may be
+/// NaN, and 0 times it too. By kThreads threads in a row; async_fence() and a barrier must follow.
+template <int kThreads>
+__device__ __forceinline__ void clear_padding(uint32_t tile, uint64_t padding) {
+  for (int cell = threadIdx.x % kThreads; cell < 64 * 8; cell += kThreads)
+    if (padding >> (cell / 8) & 1)
+      asm volatile("st.shared.v4.b32 [%0], {%1, %1, %1, %1};" ::"r"(tile + cell * 16), "r"(0)
+                   : "memory");
+}
+
 /// A place in the ring of stages, and the parity of its round. (Before the first round, the one
 /// before it counts as ended.)
 template <int kStages>

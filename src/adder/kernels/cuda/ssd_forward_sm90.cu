@@ -92,7 +92,7 @@ __device__ __forceinline__ void forward_cta(const TensorMaps& maps, const Sm90Ar
     if (warp / 4 < work.heads) walk<N, kGated>(smem, args, work, warp / 4);
   } else if (warp < 4 * kHeadsACta + 4) {
     give_registers<64>();
-    score_chunks<N, kGated>(smem, work);
+    score_chunks<N, kGated>(smem, args.ssd, work);
   } else {
     give_registers<48>();
     const int server = warp - 4 * kHeadsACta - 4;

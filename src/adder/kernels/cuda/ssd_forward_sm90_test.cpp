@@ -125,6 +125,21 @@ TEST(SsdForwardSm90, AnyDecayOfAChunk) {
   }
 }
 
+TEST(SsdForwardSm90, PaddingIsNeverRead) {
+  ADDER_NEEDS_DEVICE();
+  for (const bool gate : {false, true}) {
+    SsdCase one = plain_case(64 * 9 + 7, 3);
+    one.batch = 1, one.gate = gate, one.documents = Documents::kPadded;
+    const SsdArrays clean = make_inputs(one), dirty = make_inputs(one);
+    poison_padding(dirty.inputs());
+    for (const int64_t segments : {1, 2, 4}) {
+      const SsdResult a = run_sm90(clean, segments), b = run_sm90(dirty, segments);
+      EXPECT_TRUE(a.y.same_bytes(b.y)) << segments;
+      EXPECT_TRUE(a.final_state.same_bytes(b.final_state)) << segments;
+    }
+  }
+}
+
 TEST(SsdForwardSm90, SameBitsEachTime) {
   ADDER_NEEDS_DEVICE();
   const SsdArrays arrays = make_inputs(plain_case(1000, 3));

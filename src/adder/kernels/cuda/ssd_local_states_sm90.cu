@@ -168,8 +168,16 @@ __device__ __forceinline__ void weigh_steps(const LocalLayout<N>& smem, const Ss
 #pragma unroll
     for (int i = 0; i < 2; ++i)
       weight[i] = 2 * lane + i >= start ? tokens.delta[i] * ex2(behind - tokens.c[i]) : 0.f;
-    wait_phase(smem.done(stage), step / kStages % 2 ^ 1);
+    const uint32_t round = step / kStages % 2;
+    wait_phase(smem.done(stage), round ^ 1);
     reinterpret_cast<float2*>(smem.weights(stage, mine))[lane] = in_two_parts(weight[0], weight[1]);
+    if (documents.padding != 0) {
+      wait_phase(smem.full(stage), round);
+      clear_padding<32>(smem.x(stage, mine), documents.padding);
+      for (int n = 0; mine == 0 && n < N / 64; ++n)
+        clear_padding<32>(smem.B(stage) + n * kTileBytes, documents.padding);
+      async_fence();
+    }
     __syncwarp();
     if (lane == 0) arrive(smem.weighed(stage));
   }

@@ -180,14 +180,31 @@ __device__ __forceinline__ void write_scores(const Accumulator<64>& m, Tile<64> 
   }
 }
 
+/// A warpgroup: zeros for B and x at padding. (Rows of C and z there reach only the y of padding.)
+template <int N, bool kGated>
+__device__ __forceinline__ void clear_chunk(const Layout<N, kGated>& smem, const CtaWork& work,
+                                            int stage, uint64_t padding) {
+#pragma unroll 1
+  for (int n = 0; n < N / 64; ++n) clear_padding<128>(smem.B(stage) + n * kTileBytes, padding);
+#pragma unroll 1
+  for (int i = 0; i < work.heads; ++i) clear_padding<128>(smem.x(stage, i), padding);
+  async_fence();
+  warpgroup_barrier(1 + kHeadsACta);
+}
+
 /// A warpgroup: M of all chunks.
 template <int N, bool kGated>
-__device__ __forceinline__ void score_chunks(const Layout<N, kGated>& smem, const CtaWork& work) {
+__device__ __forceinline__ void score_chunks(const Layout<N, kGated>& smem,
+                                             const SsdArguments& args, const CtaWork& work) {
   const int warp = threadIdx.x / 32 % 4;
   Turn<Layout<N, kGated>::kStages> turn;
 #pragma unroll 1
   for (int chunk = 0; chunk < work.chunks; ++chunk, turn.next()) {
+    const int64_t first = int64_t{work.first_chunk + chunk} * kChunk;
+    const uint64_t padding =
+        args.seq_idx == nullptr ? 0 : documents_of(args, work.batch, first).padding;
     wait_phase(smem.full(turn.stage), turn.parity);
+    if (padding != 0) clear_chunk(smem, work, turn.stage, padding);
     const Operand C = rows_operand(smem.C(turn.stage)), B = rows_operand(smem.B(turn.stage));
     Accumulator<64> m;
     wgmma_fence();

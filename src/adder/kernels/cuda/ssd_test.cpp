@@ -169,15 +169,7 @@ TEST(CudaSsd, PaddingIsNeverRead) {
   SsdCase one = usual(200);
   one.batch = 1, one.gate = true, one.documents = Documents::kPadded;
   const SsdArrays clean = make_inputs(one), dirty = make_inputs(one);
-  for (int64_t t = 0; t < one.length; ++t) {
-    if (value_at(dirty.seq_idx.view(), t) >= 0) continue;
-    const auto poison = [&](const auto& view) {
-      const int64_t row = count_of(view) / one.length;
-      for (int64_t i = 0; i < row; ++i) set_at(view, t * row + i, std::nan(""));
-    };
-    poison(dirty.x.view()), poison(dirty.dt.view()), poison(dirty.B.view());
-    poison(dirty.C.view()), poison(dirty.z.view());
-  }
+  poison_padding(dirty.inputs());
   for (const int64_t segments : {1, 2}) {
     const SsdResult a = run_device(clean.inputs(), mma_in(segments));
     const SsdResult b = run_device(dirty.inputs(), mma_in(segments));
