@@ -8,8 +8,8 @@
 #include "adder/cli/data_verbs.h"
 #include "adder/cli/interrupt.h"
 #include "adder/cli/output.h"
-#include "adder/data/generate_offline.h"
-#include "adder/data/generate_remote.h"
+#include "adder/data/generate/offline.h"
+#include "adder/data/generate/remote.h"
 #include "adder/io/file.h"
 
 namespace adder::cli {

@@ -6,7 +6,7 @@
 
 #include "adder/base/error.h"
 #include "adder/base/rng.h"
-#include "adder/data/stories.h"
+#include "adder/data/generate/stories.h"
 #include "adder/text/bpe_trainer.h"
 #include "adder/text/byte_tokenizer.h"
 #include "adder/text/char_tokenizer.h"

@@ -5,9 +5,9 @@
 #include <set>
 
 #include "adder/base/error.h"
-#include "adder/data/generate_offline.h"
+#include "adder/data/generate/offline.h"
+#include "adder/data/generate/stories.h"
 #include "adder/data/shard_writer.h"
-#include "adder/data/stories.h"
 #include "adder/data/test_folder.h"
 #include "adder/io/hash.h"
 #include "adder/io/json.h"

@@ -12,7 +12,7 @@
 #include <filesystem>
 
 #include "adder/base/error.h"
-#include "adder/data/generate_offline.h"
+#include "adder/data/generate/offline.h"
 #include "adder/infer/model.h"
 #include "adder/infer/score.h"
 #include "adder/io/file.h"

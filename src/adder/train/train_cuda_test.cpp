@@ -7,7 +7,7 @@
 #include <cmath>
 #include <filesystem>
 
-#include "adder/data/generate_offline.h"
+#include "adder/data/generate/offline.h"
 #include "adder/io/file.h"
 #include "adder/model/mamba2_spec.h"
 #include "adder/ops/device.h"
