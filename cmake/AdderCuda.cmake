@@ -38,6 +38,8 @@ function(adder_cuda_kernels)
   target_include_directories(kernels_cuda PRIVATE ${CMAKE_SOURCE_DIR}/src)
   target_compile_options(kernels_cuda PRIVATE --expt-relaxed-constexpr -Xcompiler=-fvisibility=hidden
                          -Xcompiler=-Wall)
+  # Random weights have the bits of the CPU's (base/draw.h).
+  set_source_files_properties(${CMAKE_SOURCE_DIR}/src/adder/kernels/cuda/draw.cu PROPERTIES COMPILE_OPTIONS -fmad=false)
   add_library(adder_cuda SHARED $<TARGET_OBJECTS:kernels_cuda>)
   set_target_properties(adder_cuda PROPERTIES LINKER_LANGUAGE CUDA)
   target_link_options(adder_cuda PRIVATE LINKER:--exclude-libs,ALL)

@@ -30,7 +30,8 @@ if(ADDER_TORCH)
 
   # libadder_train_cuda.so: what touches LibTorch's CUDA side; opened when a device is to train.
   if(ADDER_HAS_CUDA AND TARGET adder::torch_cuda)
-    add_library(adder_train_cuda SHARED ${CMAKE_SOURCE_DIR}/src/adder/train/train_cuda.cpp)
+    add_library(adder_train_cuda SHARED ${CMAKE_SOURCE_DIR}/src/adder/train/train_cuda.cpp
+                                        ${CMAKE_SOURCE_DIR}/src/adder/train/train_cuda_products.cpp)
     target_include_directories(adder_train_cuda PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
     target_link_libraries(adder_train_cuda PRIVATE adder_flags adder::torch_cuda)
     adder_use_torch(adder_train_cuda)

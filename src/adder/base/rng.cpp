@@ -6,19 +6,6 @@
 
 namespace adder {
 
-std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
-  for (int round = 0; round < 10; ++round) {
-    const uint64_t left = uint64_t{0xD2511F53u} * counter[0];
-    const uint64_t right = uint64_t{0xCD9E8D57u} * counter[2];
-    counter = {
-        static_cast<uint32_t>(right >> 32) ^ counter[1] ^ key[0], static_cast<uint32_t>(right),
-        static_cast<uint32_t>(left >> 32) ^ counter[3] ^ key[1], static_cast<uint32_t>(left)};
-    key[0] += 0x9E3779B9u;
-    key[1] += 0xBB67AE85u;
-  }
-  return counter;
-}
-
 uint32_t Rng::bits() {
   const uint64_t block = position_ / 4;
   const auto words = philox({static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32),

@@ -9,8 +9,25 @@
 
 namespace adder {
 
+/// Round `round` of ten, on words of 32 bits each: in 64, so that many can be turned side by side.
+constexpr void philox_round(uint32_t round, std::array<uint32_t, 2> key, uint64_t& c0, uint64_t& c1,
+                            uint64_t& c2, uint64_t& c3) {
+  const uint64_t left = 0xD2511F53u * c0;
+  const uint64_t right = 0xCD9E8D57u * c2;
+  c0 = (right >> 32) ^ c1 ^ (key[0] + round * 0x9E3779B9u);
+  c1 = right & 0xFFFFFFFFu;
+  c2 = (left >> 32) ^ c3 ^ (key[1] + round * 0xBB67AE85u);
+  c3 = left & 0xFFFFFFFFu;
+}
+
 /// Four 32-bit words out of a 128-bit counter and a 64-bit key.
-std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
+constexpr std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter,
+                                         std::array<uint32_t, 2> key) {
+  uint64_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
+  for (uint32_t round = 0; round < 10; ++round) philox_round(round, key, c0, c1, c2, c3);
+  return {static_cast<uint32_t>(c0), static_cast<uint32_t>(c1), static_cast<uint32_t>(c2),
+          static_cast<uint32_t>(c3)};
+}
 
 /// A stream of random numbers with a position that can be read and set.
 class Rng {

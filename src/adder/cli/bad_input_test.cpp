@@ -57,6 +57,15 @@ TEST_F(BadInput, TextFiles) {
   }
 }
 
+TEST_F(BadInput, AMixerThatNoDeviceTrainsIsNamedBeforeTheTextIsRead) {
+  const auto recipe = folder_.put(
+      "r.toml", "[data]\ntext = [\"missing.txt\"]\n[model]\nlayers = [\"mamba2\", \"mamba1\"]\n");
+  const auto done = run_adder({"train", recipe, "--run", folder_ / "run", "--device", "cuda"});
+  if (done.err.find("stands on LibTorch") != std::string::npos) GTEST_SKIP() << done.err;
+  expect_error(done, 1, "the mixer mamba1 is not trained on a device yet");
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "run"));
+}
+
 TEST_F(BadInput, Ids) {
   const std::string bad[] = {folder_ / "missing", folder_ / "model", folder_.put("empty.npy", ""),
                              folder_.put("text.npy", "no array"),

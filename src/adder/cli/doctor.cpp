@@ -44,9 +44,11 @@ struct DeviceState {
   std::string missing;       // why there is none
   bool torch_opens = false;  // LibTorch's CUDA side
   double torch_seconds = 0;
+  bool trains = false;  // and libadder_train_cuda.so
 };
 
-/// Opens libadder_cuda.so and, where a device answers, LibTorch's CUDA side.
+/// Opens libadder_cuda.so and, where a device answers, LibTorch's CUDA side and then
+/// libadder_train_cuda.so.
 DeviceState try_device(const TorchState& torch, std::vector<Problem>& problems) {
   DeviceState state;
   const kernels::CudaKernels* kernels = kernels::cuda_kernels();
@@ -67,8 +69,17 @@ DeviceState try_device(const TorchState& torch, std::vector<Problem>& problems) 
   const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
   state.torch_opens = why.empty();
   state.torch_seconds = time.count();
-  if (!why.empty())
+  if (!state.torch_opens) {
     problems.push_back({"no training on the device: " + why, "run scripts/fetch-libtorch --cuda"});
+    return state;
+  }
+  const std::string no_library = why_no_accelerator();
+  state.trains = no_library.empty();
+  if (!state.trains) {
+    problems.push_back({"no training on the device: " + no_library,
+                        "run scripts/fetch-libtorch --cuda, then scripts/build with the CUDA "
+                        "toolkit (nvcc) installed"});
+  }
   return state;
 }
 
@@ -108,7 +119,8 @@ io::Json to_json(const DeviceState& device) {
           {"multiprocessors", device.info->multiprocessors},
           {"memory_bytes", device.info->memory_bytes},
           {"libtorch_cuda", device.torch_opens},
-          {"libtorch_cuda_load_s", device.torch_seconds}};
+          {"libtorch_cuda_load_s", device.torch_seconds},
+          {"trains", device.trains}};
 }
 
 std::string in_words(const DeviceState& device) {

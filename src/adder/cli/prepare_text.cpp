@@ -10,6 +10,7 @@ namespace adder::cli {
 
 data::ProgressCallback PhaseBars::callback() {
   return [this](std::string_view phase, int64_t done, int64_t total) {
+    if (meanwhile_) meanwhile_();
     if (!bar_ || phase_ != phase) {
       finish();
       phase_ = phase;
@@ -39,9 +40,10 @@ double cut_off_share(const data::ShardSet& shards, int64_t length) {
   return learnt == 0 ? 0 : static_cast<double>(cut_off) / static_cast<double>(learnt);
 }
 
-data::PreparedData prepare_text(LoadedRecipe& loaded, bool resumed) {
+data::PreparedData prepare_text(LoadedRecipe& loaded, bool resumed,
+                                std::function<void()> meanwhile) {
   const train::Recipe& recipe = loaded.recipe;
-  PhaseBars bars;
+  PhaseBars bars(std::move(meanwhile));
   auto tokenizer = starting_tokenizer(loaded, resumed, bars.callback());
   bars.finish();
   if (tokenizer && !resumed) {

@@ -51,6 +51,13 @@ void* symbol_of(void* library, const char* symbol) {
                                         .next = "run scripts/build again"});
 }
 
+/// What a function of the library that opens another one answers.
+std::string ask(const char* symbol) {
+  void* library = open_train_library("train");
+  const char* why = reinterpret_cast<OpenLibrary*>(symbol_of(library, symbol))();
+  return why == nullptr ? "" : why;
+}
+
 }  // namespace
 
 VerbFunction train_verb(std::string_view name) {
@@ -64,9 +71,11 @@ VerbFunction train_verb(std::string_view name) {
 }
 
 std::string why_no_torch_cuda() {
-  void* library = open_train_library("train");
-  const char* why = reinterpret_cast<LoadCuda*>(symbol_of(library, kLoadCudaSymbol))();
-  return why == nullptr ? "" : why;
+  return ask(kLoadCudaSymbol);
+}
+
+std::string why_no_accelerator() {
+  return ask(kOpenAcceleratorSymbol);
 }
 
 }  // namespace adder::cli

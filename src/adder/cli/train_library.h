@@ -20,13 +20,15 @@ inline constexpr const char* kTrainVerbsSymbol = "adder_train_verbs";
 /// not load.
 VerbFunction train_verb(std::string_view name);
 
-/// And under this name: opens LibTorch's CUDA side. nullptr, or why it does not open, in words that
-/// live as long as the program.
-using LoadCuda = const char*();
+/// And under these names what opens LibTorch's CUDA side, and after that libadder_train_cuda.so.
+/// nullptr, or why it does not open, in words that live as long as the program.
+using OpenLibrary = const char*();
 inline constexpr const char* kLoadCudaSymbol = "adder_train_load_cuda";
+inline constexpr const char* kOpenAcceleratorSymbol = "adder_train_open_accelerator";
 
-/// The same, opening the library first. Empty: it opens.
+/// The same, opening libadder_train.so first. Empty: it opens.
 std::string why_no_torch_cuda();
+std::string why_no_accelerator();
 
 /// Where it is looked for.
 std::string train_library_path();

@@ -202,11 +202,13 @@ KernelCase norm_case() {
   constexpr int64_t kRows = 16384, kWidth = 768;
   const std::vector<c10::IValue> arguments = {normal({kRows, kWidth}), normal({kWidth}, at::kFloat),
                                               1e-5, normal({kRows, kWidth}, at::kFloat), true};
-  const auto backward =
-      backward_arguments({normal({kRows, kWidth}), normal({kRows, kWidth}, at::kFloat)}, arguments,
-                         {true, true, true});
+  std::vector<c10::IValue> kept = arguments;  // the sum in the place of x and residual
+  kept[0] = c10::IValue();
+  kept[3] = normal({kRows, kWidth}, at::kFloat);
+  const auto backward = backward_arguments(
+      {normal({kRows, kWidth}), normal({kRows, kWidth}, at::kFloat)}, kept, {true, true, true});
   const double elements = double(kRows * kWidth);
-  // x, residual, sum, y; and back: grad y, grad sum, x and residual again, grad x, grad residual.
+  // x, residual, sum, y; and back: grad y, grad sum, the sum again, grad x, grad residual.
   return {"rms_norm 16384x768 f32 residual",
           [arguments] { call_operator("rms_norm", arguments); },
           [arguments, backward] {
@@ -216,7 +218,7 @@ KernelCase norm_case() {
           0,
           elements * 12,
           0,
-          elements * (12 + 18)};
+          elements * (12 + 16)};
 }
 
 KernelCase ssd_update_case() {

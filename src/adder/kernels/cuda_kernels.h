@@ -10,12 +10,16 @@
 #include <cstdint>
 #include <string>
 
+#include "adder/base/draw.h"
 #include "adder/kernels/adamw.h"
 #include "adder/kernels/causal_conv1d.h"
 #include "adder/kernels/cross_entropy.h"
+#include "adder/kernels/embedding.h"
 #include "adder/kernels/gated_rms_norm.h"
 #include "adder/kernels/rms_norm.h"
+#include "adder/kernels/rotary.h"
 #include "adder/kernels/ssd.h"
+#include "adder/kernels/swiglu.h"
 
 namespace adder::kernels {
 
@@ -63,11 +67,23 @@ struct CudaKernels {
   /// Losses and gradients of a tile of logits in one pass (cross_entropy.h says what of).
   DeviceAnswer (*cross_entropy_tile)(const CrossEntropyTile&, const DeviceWork&);
 
+  DeviceAnswer (*embedding)(const EmbeddingRows&, const DeviceWork&);
+  DeviceAnswer (*embedding_backward)(const EmbeddingGradient&, const DeviceWork&);
+
+  DeviceAnswer (*swiglu)(const SwigluInputs&, const View<2>& y, const DeviceWork&);
+  DeviceAnswer (*swiglu_backward)(const SwigluInputs&, const SwigluGradients&, const DeviceWork&);
+
+  /// Either direction: the gradient is turned back.
+  DeviceAnswer (*rotary)(const RotaryTokens&, const DeviceWork&);
+
+  /// out (count) f32, dense: the elements of `what` from the first on, the bits of the CPU's.
+  DeviceAnswer (*draw)(const Draw& what, int64_t count, float* out, const DeviceWork&);
+
   DeviceAnswer (*gradient_norm)(const AdamwTensors&, const DeviceWork&);
   DeviceAnswer (*adamw)(const AdamwTensors&, const DeviceWork&);
 };
 
-inline constexpr int32_t kCudaKernelsVersion = 1;
+inline constexpr int32_t kCudaKernelsVersion = 2;
 /// extern "C" const CudaKernels* adder_cuda_kernels();
 inline constexpr const char* kCudaKernelsSymbol = "adder_cuda_kernels";
 

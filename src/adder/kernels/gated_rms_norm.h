@@ -26,6 +26,7 @@ struct GatedRmsNormGradients {
   View<2> grad_x;
   View<1> grad_weight;
   View<2> grad_z;
+  View<2> normed;  // y once more, dtype of x; optional
 };
 
 void gated_rms_norm(const GatedRmsNormInputs& in, const View<2>& y, const Parallel& parallel);

@@ -22,7 +22,7 @@ struct Case {
 /// Every array of one call; outputs are poisoned.
 struct Arrays {
   Case c;
-  Array<2> x, z, y, grad_y, grad_x, grad_z;
+  Array<2> x, z, y, grad_y, grad_x, grad_z, normed;
   Array<1> weight, grad_weight;
 
   explicit Arrays(const Case& chosen) : c(chosen) {
@@ -34,6 +34,7 @@ struct Arrays {
     grad_y = rows_of(c.x).fill(rng);
     y = rows_of(c.x);
     grad_x = rows_of(c.x);
+    normed = rows_of(c.x);
     grad_weight = Array<1>(c.weight, {width});
     if (c.with_z) {
       z = rows_of(c.x).fill(rng, 2);
@@ -43,7 +44,7 @@ struct Arrays {
   GatedRmsNormInputs inputs() const {
     return {x, weight, z, eps_of(c.group_size), c.group_size, c.norm_before_gate};
   }
-  GatedRmsNormGradients gradients() const { return {grad_y, grad_x, grad_weight, grad_z}; }
+  GatedRmsNormGradients gradients() const { return {grad_y, grad_x, grad_weight, grad_z, normed}; }
 };
 
 /// x = (3, 4 | 6, 8) in two groups with rms^2 12.5 and 50; the gate of z = 0 is 0, that of ln 3 is
@@ -84,6 +85,8 @@ TEST(GatedRmsNorm, GradientsMatchFiniteDifferences) {
       expect_gradient(loss, a.x.view(), a.grad_x.view(), "x");
       expect_gradient(loss, a.weight.view(), a.grad_weight.view(), "weight");
       if (with_z) expect_gradient(loss, a.z.view(), a.grad_z.view(), "z");
+      gated_rms_norm(a.inputs(), a.y, Serial());
+      EXPECT_TRUE(a.normed.same_bytes(a.y));
     }
   }
 }
@@ -125,6 +128,7 @@ TEST(GatedRmsNorm, EveryInstructionSetMatchesReference) {
       EXPECT_LT(error_of(a.grad_z.view(), grad_z.view()), 1e-4);
       EXPECT_LT(error_of(a.grad_weight.view(), grad_weight.view()), 1e-4);
       EXPECT_TRUE(a.y.gaps_untouched() && a.grad_x.gaps_untouched());
+      EXPECT_TRUE(a.normed.same_bytes(a.y));
     }
   }
 }

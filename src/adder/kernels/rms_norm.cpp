@@ -12,8 +12,8 @@ void rms_norm(const RmsNormInputs& in, const RmsNormOutputs& out, const Parallel
 
 void rms_norm_backward(const RmsNormInputs& in, const RmsNormGradients& grads,
                        const Parallel& parallel) {
-  in.x.dtype == DType::f64 ? ref::rms_norm_backward<double>(in, grads)
-                           : ADDER_VARIANT(rms_norm_backward)(in, grads, parallel);
+  grads.grad_y.dtype == DType::f64 ? ref::rms_norm_backward<double>(in, grads)
+                                   : ADDER_VARIANT(rms_norm_backward)(in, grads, parallel);
 }
 
 }  // namespace adder::kernels

@@ -3,7 +3,8 @@
 //
 //   r = x + residual        y = r * (mean(r^2) + eps)^(-1/2) * weight
 //
-// Statistics in f32 (f64 for f64 inputs).
+// Statistics in f32 (f64 for f64 inputs). The backward pass needs no more of x and residual than
+// their sum: it may be given r as the residual, without x.
 #pragma once
 
 #include "adder/base/parallel.h"
@@ -12,7 +13,7 @@
 namespace adder::kernels {
 
 struct RmsNormInputs {
-  View<2> x;         // (rows, width) f64|f32|bf16, width contiguous
+  View<2> x;         // (rows, width) f64|f32|bf16, width contiguous; absent: see above
   View<1> weight;    // (width) f64|f32
   View<2> residual;  // (rows, width) f64|f32|bf16, optional
   double eps = 1e-5;
@@ -26,7 +27,7 @@ struct RmsNormOutputs {
 struct RmsNormGradients {
   View<2> grad_y;             // in, dtype of x
   View<2> grad_new_residual;  // in, optional
-  View<2> grad_x;
+  View<2> grad_x;             // dtype of x
   View<1> grad_weight;
   View<2> grad_residual;
 };

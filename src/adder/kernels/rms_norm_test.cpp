@@ -122,6 +122,21 @@ TEST(RmsNorm, EveryInstructionSetMatchesReference) {
   }
 }
 
+// The sum that the forward pass gives stands in for x and residual.
+TEST(RmsNorm, BackwardNeedsNoMoreThanTheSum) {
+  for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {
+    const DType wide = dtype == DType::f64 ? DType::f64 : DType::f32;
+    const Case c{.rows = 70, .width = 130, .gap = 3, .x = dtype, .weight = wide, .residual = wide};
+    Arrays both(c), sum(c);
+    rms_norm(both.inputs(), both.outputs(), Serial());
+    rms_norm_backward(both.inputs(), both.gradients(), Serial());
+    rms_norm_backward({{}, both.weight, both.new_residual, 1e-5}, sum.gradients(), Serial());
+    EXPECT_TRUE(sum.grad_x.same_bytes(both.grad_x));
+    EXPECT_TRUE(sum.grad_residual.same_bytes(both.grad_residual));
+    EXPECT_TRUE(sum.grad_weight.same_bytes(both.grad_weight));
+  }
+}
+
 TEST(RmsNorm, ThreadsDoNotChangeBits) {
   const Case c{.rows = 333, .width = 130, .x = DType::bf16};
   Arrays one(c), many(c);

@@ -24,4 +24,15 @@ struct RotaryArgs {
 
 void rotary(const RotaryArgs& args, const Parallel& parallel);
 
+/// On a device, for training: any positions, and y beside x.
+struct RotaryTokens {
+  View<4> x;         // (batch, length, heads, head_dim) f32|bf16, head_dim contiguous
+  View<4> y;         // as x, with strides of its own
+  View<2> position;  // (batch or 1, length) i64
+  int64_t dim = 0;   // even, <= head_dim; the dimensions behind are copied
+  double base = 10000;
+  bool interleaved = false;
+  bool inverse = false;  // turns back: the gradient of x from that of y
+};
+
 }  // namespace adder::kernels

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 
 #include "adder/base/checked.h"
 #include "adder/base/error.h"
@@ -11,41 +10,18 @@
 namespace adder::model {
 namespace {
 
-/// Two uniform numbers of [0, 1) for one element: words 4i to 4i + 3 of the tensor's stream, so
-/// that each element can be drawn alone.
-struct Draw {
-  double first, second;
-};
-
-double unit(uint32_t high, uint32_t low) {
-  return static_cast<double>((uint64_t{high >> 5} << 26) | (low >> 6)) * 0x1p-53;
-}
-
-Draw draw(uint64_t seed, uint64_t stream, int64_t element) {
-  const auto index = static_cast<uint64_t>(element);
-  const auto words = philox({static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32),
-                             static_cast<uint32_t>(stream), static_cast<uint32_t>(stream >> 32)},
-                            {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
-  return {unit(words[0], words[1]), unit(words[2], words[3])};
-}
-
 double log_uniform(double lo, double hi, double u) {
   return std::exp(std::log(lo) + u * (std::log(hi) - std::log(lo)));
 }
 
-double value(const Init& init, Draw u, int64_t column, int64_t columns) {
+double value(const Init& init, double u, int64_t column, int64_t columns) {
   switch (init.kind) {
     case Init::Kind::kConstant:
       return init.a;
-    case Init::Kind::kNormal:  // Box-Muller; 1 - u is never 0
-      return init.a * std::sqrt(-2.0 * std::log(1.0 - u.first)) *
-             std::cos(2.0 * std::numbers::pi * u.second);
-    case Init::Kind::kUniform:
-      return init.a + (init.b - init.a) * u.first;
     case Init::Kind::kLogUniform:
-      return std::log(init.a + (init.b - init.a) * u.first);
+      return std::log(init.a + (init.b - init.a) * u);
     case Init::Kind::kInverseSoftplusDt: {
-      const double dt = std::max(log_uniform(init.a, init.b, u.first), init.c);
+      const double dt = std::max(log_uniform(init.a, init.b, u), init.c);
       return dt + std::log(-std::expm1(-dt));
     }
     case Init::Kind::kLogArange:
@@ -54,6 +30,9 @@ double value(const Init& init, Draw u, int64_t column, int64_t columns) {
       const auto last = static_cast<double>(std::max<int64_t>(columns - 1, 1));
       return std::log(init.a + (init.b - init.a) * static_cast<double>(column) / last);
     }
+    case Init::Kind::kNormal:
+    case Init::Kind::kUniform:
+      break;  // draw_of()
     case Init::Kind::kHippoStep:
     case Init::Kind::kHippoInput:
       break;  // made as a whole
@@ -61,9 +40,9 @@ double value(const Init& init, Draw u, int64_t column, int64_t columns) {
   return 0;
 }
 
+/// Of the kinds that value() makes.
 bool is_random(Init::Kind kind) {
-  return kind != Init::Kind::kConstant && kind != Init::Kind::kLogArange &&
-         kind != Init::Kind::kLogLinspace;
+  return kind == Init::Kind::kLogUniform || kind == Init::Kind::kInverseSoftplusDt;
 }
 
 /// One system for each `each` elements of the tensor.
@@ -95,6 +74,15 @@ std::string to_string(const Shape& shape) {
   return text + "]";
 }
 
+std::optional<Draw> draw_of(const TensorSpec& spec, uint64_t seed) {
+  const uint64_t stream = stream_of(spec.name.c_str());
+  const Init& init = spec.init;
+  if (init.kind == Init::Kind::kNormal) return Draw{Draw::Kind::kNormal, init.a, 0, seed, stream};
+  if (init.kind == Init::Kind::kUniform)
+    return Draw{Draw::Kind::kUniform, init.a, init.b, seed, stream};
+  return std::nullopt;
+}
+
 void initialise(const TensorSpec& spec, uint64_t seed, float* out, const Parallel& parallel) {
   const int64_t columns = spec.shape.empty() ? 1 : spec.shape.back();
   const Init& init = spec.init;
@@ -107,11 +95,13 @@ void initialise(const TensorSpec& spec, uint64_t seed, float* out, const Paralle
     const int64_t channels = hippo_channels(spec, size);
     return hippo_inputs(init.hippo, size, channels, init.a, init.b, out, parallel);
   }
+  const std::optional<Draw> drawn = draw_of(spec, seed);
   const uint64_t stream = stream_of(spec.name.c_str());
   const bool random = is_random(init.kind);
   parallel.run(element_count(spec.shape), 4096, [&](int64_t begin, int64_t end) {
+    if (drawn) return draw(*drawn, begin, end, out + begin);
     for (int64_t i = begin; i < end; ++i) {
-      const Draw u = random ? draw(seed, stream, i) : Draw{};
+      const double u = random ? units_at(seed, stream, static_cast<uint64_t>(i)).first : 0;
       out[i] = static_cast<float>(value(init, u, i % columns, columns));
     }
   });

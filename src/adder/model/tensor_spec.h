@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "adder/base/draw.h"
 #include "adder/base/dtype.h"
 #include "adder/base/parallel.h"
 #include "adder/model/hippo.h"
@@ -71,6 +73,10 @@ struct TensorView {
   DType dtype = DType::f32;
   Shape shape;
 };
+
+/// What to draw for the elements of a tensor, one by one: nothing for other kinds than kNormal and
+/// kUniform.
+std::optional<Draw> draw_of(const TensorSpec& spec, uint64_t seed);
 
 /// Fills `out` (element_count(spec.shape) floats). A pure function of (spec, seed): the tensor's
 /// name chooses its random stream, so adding a layer does not change another's start.

@@ -48,7 +48,7 @@ Tensor LanguageModel::forward(const Tensor& tokens, Context& context,
                               std::vector<State>* carried) const {
   if (carried != nullptr) carried->resize(blocks_.size());
   context.padding = padding_of(context);
-  Tensor hidden = at::embedding(parameters_.at(model::kEmbedding), tokens).to(context.compute);
+  Tensor hidden = embedding(parameters_.at(model::kEmbedding), tokens, context.compute);
   Tensor residual;  // the sum of what earlier blocks gave; undefined before the first
   for (size_t layer = 0; layer < blocks_.size(); ++layer) {
     context.layer = static_cast<int64_t>(layer);

@@ -25,6 +25,7 @@ class Linear {
   /// The same without the bias, for operators that add it themselves.
   Tensor product(const Tensor& x) const;
   const std::optional<Tensor>& bias() const { return bias_; }
+  bool has_adapter() const { return adapter_.has_value(); }
   /// (out, in), its adapter merged in: for operators that take the weight themselves.
   Tensor weight() const;
 

@@ -29,7 +29,7 @@ Tensor Mamba2::forward(const Tensor& x, Context& context, State* carried) const 
   const Tensor projected = in_proj_(x);  // (batch, length, in_proj rows)
   const auto parts = ops::slices(
       projected, {{sizes_.d_mlp}, {sizes_.d_mlp}, {sizes_.d_ssm}, {sizes_.conv_dim}, {heads}});
-  const Tensor &z_mlp = parts[0], &x_mlp = parts[1], &z = parts[2], &xBC = parts[3], &dt = parts[4];
+  const Tensor &xBC = parts[3], &dt = parts[4];
 
   const bool resumed = carried != nullptr && !carried->empty();
   std::optional<Tensor> seq_idx, conv_state, ssm_state;
@@ -60,9 +60,7 @@ Tensor Mamba2::forward(const Tensor& x, Context& context, State* carried) const 
   if (carried != nullptr) *carried = {conv_end, ssm_end};
   context.probe("y", scanned);
 
-  Tensor y = norm(scanned.reshape({batch, length, sizes_.d_ssm}), z);
-  if (sizes_.d_mlp > 0) y = at::cat({at::silu(z_mlp) * x_mlp, y}, -1);
-  return out_proj_(y);
+  return project_out(scanned.reshape({batch, length, sizes_.d_ssm}), parts);
 }
 
 void Mamba2::refuse_packing(const Context& context) {
@@ -80,12 +78,20 @@ void Mamba2::refuse_packing(const Context& context) {
                .next = "set data.mode = \"docs\", or model.mamba2.learnable_init_states = false"});
 }
 
-Tensor Mamba2::norm(const Tensor& y, const Tensor& z) const {
-  if (spec_.gated_norm == "none") return y * at::silu(z);
+Tensor Mamba2::project_out(const Tensor& y, const std::vector<Tensor>& parts) const {
+  const Tensor &z_mlp = parts[0], &x_mlp = parts[1], &z = parts[2];
+  const bool before = spec_.gated_norm == "before";
   const int64_t group_size =
       spec_.norm_group == "full" ? sizes_.d_ssm : sizes_.d_ssm / spec_.n_groups;
-  return gated_rms_norm(y, *norm_weight_, z, spec_.norm_eps, group_size,
-                        spec_.gated_norm == "before");
+  if (norm_weight_ && sizes_.d_mlp == 0 && !out_proj_.has_adapter()) {
+    return gated_rms_norm_linear(y, *norm_weight_, z, spec_.norm_eps, group_size, before,
+                                 out_proj_.weight(), out_proj_.bias());
+  }
+  Tensor gated = norm_weight_
+                     ? gated_rms_norm(y, *norm_weight_, z, spec_.norm_eps, group_size, before)
+                     : y * at::silu(z);
+  if (sizes_.d_mlp > 0) gated = at::cat({swiglu(x_mlp, z_mlp), gated}, -1);
+  return out_proj_(gated);
 }
 
 }  // namespace adder::nn

@@ -16,8 +16,8 @@ class Mamba2 final : public Mixer {
  private:
   /// Throws kUnsupported when a row holds more than one document.
   static void refuse_packing(const Context& context);
-  /// The gated norm of y by z, or the gate alone.
-  Tensor norm(const Tensor& y, const Tensor& z) const;
+  /// The gated norm of y by z, or the gate alone, then out_proj; `parts` of in_proj's output.
+  Tensor project_out(const Tensor& y, const std::vector<Tensor>& parts) const;
 
   model::Mamba2Spec spec_;
   model::Mamba2Spec::Sizes sizes_;

@@ -2,6 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include "adder/nn/operators.h"
+#include "adder/ops/slices.h"
+
 namespace adder::nn {
 
 Mlp::Mlp(const model::MlpSpec& spec, const Parameters& parameters, const std::string& prefix)
@@ -12,8 +15,9 @@ Mlp::Mlp(const model::MlpSpec& spec, const Parameters& parameters, const std::st
 Tensor Mlp::forward(const Tensor& x) const {
   const Tensor inner = fc1_(x);
   if (!gated_) return fc2_(at::gelu(inner));
-  const auto halves = inner.chunk(2, -1);
-  return fc2_(halves[0] * at::silu(halves[1]));
+  const int64_t width = inner.size(-1) / 2;
+  const auto halves = ops::slices(inner, {{width}, {width}});
+  return fc2_(swiglu(halves[0], halves[1]));
 }
 
 }  // namespace adder::nn

@@ -78,6 +78,35 @@ Tensor gated_rms_norm(const Tensor& x, const Tensor& weight, const OptionalTenso
   return op.call(x, weight, z, eps, group_size, norm_before_gate);
 }
 
+Tensor embedding(const Tensor& weight, const Tensor& tokens, at::ScalarType dtype) {
+  using Op = Tensor(const Tensor&, const Tensor&, at::ScalarType);
+  static const auto op = find<Op>("adder::embedding");
+  return op.call(weight, tokens, dtype);
+}
+
+Tensor swiglu(const Tensor& up, const Tensor& gate) {
+  using Op = Tensor(const Tensor&, const Tensor&);
+  static const auto op = find<Op>("adder::swiglu");
+  return op.call(up, gate);
+}
+
+Tensor rotary(const Tensor& x, const Tensor& position, int64_t dim, double base, bool interleaved) {
+  using Op = Tensor(const Tensor&, const Tensor&, int64_t, double, bool);
+  static const auto op = find<Op>("adder::rotary");
+  return op.call(x, position, dim, base, interleaved);
+}
+
+Tensor gated_rms_norm_linear(const Tensor& x, const Tensor& weight, const OptionalTensor& z,
+                             double eps, int64_t group_size, bool norm_before_gate,
+                             const Tensor& matrix, const OptionalTensor& bias) {
+  using Op = Tensor(const Tensor&, const Tensor&, const OptionalTensor&, double, int64_t, bool,
+                    const Tensor&, const OptionalTensor&);
+  static const auto op = find<Op>("adder::gated_rms_norm_linear");
+  const auto type = x.scalar_type();
+  return op.call(x, weight, z, eps, group_size, norm_before_gate, matrix.to(type),
+                 bias ? OptionalTensor(bias->to(type)) : std::nullopt);
+}
+
 std::tuple<Tensor, Tensor> linear_cross_entropy(const Tensor& x, const Tensor& weight,
                                                 const OptionalTensor& bias, const Tensor& target,
                                                 double z_loss, double label_smoothing,
@@ -87,8 +116,10 @@ std::tuple<Tensor, Tensor> linear_cross_entropy(const Tensor& x, const Tensor& w
                                  int64_t, double, double, double, c10::string_view);
   static const auto op = find<Op>("adder::linear_cross_entropy");
   const auto type = x.scalar_type();
-  return op.call(x, weight.to(type), bias ? OptionalTensor(bias->to(type)) : std::nullopt, target,
-                 -100, z_loss, label_smoothing, 0.0, reduction);
+  // A device takes a wide weight as it is: its gradient is a sum in f32.
+  const Tensor taken = x.is_cpu() ? weight.to(type) : weight;
+  return op.call(x, taken, bias ? OptionalTensor(bias->to(type)) : std::nullopt, target, -100,
+                 z_loss, label_smoothing, 0.0, reduction);
 }
 
 Tensor project(const Tensor& x, const Tensor& weight, const OptionalTensor& bias) {

@@ -50,6 +50,21 @@ std::tuple<Tensor, Tensor> rms_norm(const Tensor& x, const Tensor& weight, doubl
 Tensor gated_rms_norm(const Tensor& x, const Tensor& weight, const OptionalTensor& z, double eps,
                       int64_t group_size, bool norm_before_gate);
 
+/// weight[tokens] in `dtype`: (..., width)
+Tensor embedding(const Tensor& weight, const Tensor& tokens, at::ScalarType dtype);
+
+/// up silu(gate)
+Tensor swiglu(const Tensor& up, const Tensor& gate);
+
+/// The first `dim` channels of the heads x (batch, length, heads, head_dim), turned by `position`
+/// (batch or 1, length) i64.
+Tensor rotary(const Tensor& x, const Tensor& position, int64_t dim, double base, bool interleaved);
+
+/// project(gated_rms_norm(...), matrix, bias), which keeps less for the backward pass.
+Tensor gated_rms_norm_linear(const Tensor& x, const Tensor& weight, const OptionalTensor& z,
+                             double eps, int64_t group_size, bool norm_before_gate,
+                             const Tensor& matrix, const OptionalTensor& bias);
+
 /// (nll, n_valid); reduction "none" | "sum"; ignored targets are -100.
 std::tuple<Tensor, Tensor> linear_cross_entropy(const Tensor& x, const Tensor& weight,
                                                 const OptionalTensor& bias, const Tensor& target,

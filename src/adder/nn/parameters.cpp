@@ -7,6 +7,7 @@
 #include "adder/base/error.h"
 #include "adder/base/thread_pool.h"
 #include "adder/model/tensor_names.h"
+#include "adder/ops/device.h"
 
 namespace adder::nn {
 
@@ -32,19 +33,37 @@ Tensor borrow(const model::TensorView& view) {
   return at::from_blob(view.data, view.shape, at::TensorOptions().dtype(type));
 }
 
+namespace {
+
+/// Fills the tensor of `spec`. Large ones are drawn where they lie.
+void initialise(const model::TensorSpec& spec, uint64_t seed, const Tensor& tensor,
+                const Parallel& pool) {
+  if (tensor.is_cpu()) return model::initialise(spec, seed, tensor.data_ptr<float>(), pool);
+  constexpr const char* kName = "initial weights";
+  if (const auto drawn = model::draw_of(spec, seed)) {
+    const kernels::CudaKernels& kernels = ops::kernels_for(kName, tensor);
+    const c10::DeviceGuard guard(tensor.device());
+    return ops::check_answer(kName, kernels.draw(*drawn, tensor.numel(), tensor.data_ptr<float>(),
+                                                 ops::TorchWork(tensor)));
+  }
+  const Tensor values = at::empty(spec.shape, at::TensorOptions().dtype(at::kFloat));
+  initialise(spec, seed, values, pool);
+  tensor.copy_(values);
+}
+
+}  // namespace
+
 Parameters::Parameters(std::vector<model::TensorSpec> specs, uint64_t seed,
                        const model::Weights* start, const Placement& placement)
     : specs_(std::move(specs)) {
-  // Every core, also where LibTorch's loops run on one: a large model's start is drawn in seconds.
-  // A number does not depend on who draws it.
+  // Every core, also where LibTorch's loops run on one. A number does not depend on who draws it.
   const ThreadPool pool(start == nullptr ? at::get_num_threads() : 1);
+  const auto options = at::TensorOptions().dtype(at::kFloat).device(placement.device);
   for (const model::TensorSpec& spec : specs_) {
-    Tensor tensor = at::empty(spec.shape, at::TensorOptions().dtype(at::kFloat));
-    if (start == nullptr) {
-      model::initialise(spec, seed, tensor.data_ptr<float>(), pool);
-    }
+    Tensor tensor = at::empty(spec.shape, options);
+    if (start == nullptr) initialise(spec, seed, tensor, pool);
     index_.emplace(spec.name, tensors_.size());
-    tensors_.push_back(tensor.to(placement.device).set_requires_grad(!spec.frozen));
+    tensors_.push_back(tensor.set_requires_grad(!spec.frozen));
     const bool matrix = spec.shape.size() == 2 && !spec.keep_f32 && !spec.frozen;
     // Of the embedding a step reads rows, and adds up their gradients.
     const bool copied = placement.narrow && matrix && spec.name != model::kEmbedding;

@@ -7,6 +7,8 @@
 
 #include "adder/model/softmax_window.h"
 #include "adder/nn/operators.h"
+#include "adder/ops/causal_attention.h"
+#include "adder/ops/slices.h"
 
 namespace adder::nn {
 namespace {
@@ -53,28 +55,15 @@ Softmax::Softmax(const model::SoftmaxSpec& spec, const model::LayerPlace& place,
       conv_bias_(parameters.find(prefix + "conv1d.bias")) {}
 
 Tensor Softmax::forward(const Tensor& x, Context& context, State* carried) const {
-  const int64_t batch = x.size(0), length = x.size(1), heads = sizes_.heads;
+  const int64_t batch = x.size(0), length = x.size(1);
   const bool packed = context.seq_idx.defined();
   const bool resumed = carried != nullptr && !carried->empty();
-  const auto parts = in_proj_(x).split_with_sizes({sizes_.qkv, spec_.d_mlp, spec_.d_mlp}, -1);
-
-  Tensor qkv = parts[0], conv_end;
-  if (conv_weight_) {
-    OptionalTensor before, seq_idx;
-    if (packed) seq_idx = context.seq_idx;
-    if (resumed && spec_.d_conv > 1) before = (*carried)[2].to(x.scalar_type());
-    std::tie(qkv, conv_end) =
-        causal_conv1d(qkv, conv_weight_->squeeze(1), conv_bias_, before, seq_idx, /*silu=*/false);
-  }
-
+  const Parts parts = parts_of(x, context, carried);
   const Tensor earlier =
       resumed ? carried->back() : at::empty({1, 0}, x.options().dtype(at::kLong));
   const Places queries = places_of(context.seq_idx, length, earlier);
-  const Tensor all = qkv.unflatten(-1, {heads + 2 * sizes_.kv_heads, spec_.head_dim});
-  const Tensor turned = rotate(all.narrow(2, 0, heads + sizes_.kv_heads), queries.position);
-  const Tensor q = turned.narrow(2, 0, heads);  // (batch, length, heads, head_dim)
-  Tensor k = turned.narrow(2, heads, sizes_.kv_heads);
-  Tensor v = all.narrow(2, heads + sizes_.kv_heads, sizes_.kv_heads);
+  const Tensor q = rotate(parts.q, queries.position);  // (batch, length, heads, head_dim)
+  Tensor k = rotate(parts.k, queries.position), v = parts.v;
   context.probe("q", q);
   context.probe("k", k);
   context.probe("v", v);
@@ -95,17 +84,44 @@ Tensor Softmax::forward(const Tensor& x, Context& context, State* carried) const
     y = attention(q, k, v, visible(queries, keys), false, sizes_.scale);
   } else {
     const Tensor band = band_of(length, q);
-    y = packed ? attend_documents(q, k, v, context.seq_idx, band) : attend(q, k, v, band);
+    if (packed) {
+      y = attend_documents(q, k, v, context.seq_idx, band);
+    } else {
+      const auto fast =
+          band.defined() ? std::nullopt : ops::causal_attention(q, k, v, sizes_.scale);
+      y = fast ? *fast : attend(q, k, v, band);
+    }
   }
   context.probe("y", y);
   y = y.reshape({batch, length, sizes_.q});
   if (carried != nullptr) {
     *carried = state_after(k, v, keys, packed);
-    if (spec_.d_conv > 1) carried->insert(carried->begin() + 2, conv_end);
+    if (spec_.d_conv > 1) carried->insert(carried->begin() + 2, parts.conv_end);
   }
 
-  if (spec_.d_mlp > 0) y = at::cat({y, parts[1] * at::silu(parts[2])}, -1);
+  if (spec_.d_mlp > 0) y = at::cat({y, swiglu(parts.up, parts.gate)}, -1);
   return out_proj_(y);
+}
+
+Softmax::Parts Softmax::parts_of(const Tensor& x, const Context& context,
+                                 const State* carried) const {
+  const int64_t d_mlp = spec_.d_mlp;
+  const std::vector<int64_t> queries = {sizes_.heads, spec_.head_dim},
+                             keys = {sizes_.kv_heads, spec_.head_dim};
+  const Tensor projected = in_proj_(x);
+  if (!conv_weight_) {
+    const auto all = ops::slices(projected, {queries, keys, keys, {d_mlp}, {d_mlp}});
+    return {all[0], all[1], all[2], all[3], all[4], {}};
+  }
+  const auto all = ops::slices(projected, {{sizes_.qkv}, {d_mlp}, {d_mlp}});
+  OptionalTensor before, seq_idx;
+  if (context.seq_idx.defined()) seq_idx = context.seq_idx;
+  if (carried != nullptr && !carried->empty() && spec_.d_conv > 1)
+    before = (*carried)[2].to(x.scalar_type());
+  const auto [qkv, conv_end] =
+      causal_conv1d(all[0], conv_weight_->squeeze(1), conv_bias_, before, seq_idx, /*silu=*/false);
+  const auto heads = ops::slices(qkv, {queries, keys, keys});
+  return {heads[0], heads[1], heads[2], all[1], all[2], conv_end};
 }
 
 Tensor Softmax::attend(const Tensor& q, const Tensor& k, const Tensor& v,
@@ -185,23 +201,8 @@ Softmax::Places Softmax::places_of(const Tensor& seq_idx, int64_t length, const 
 }
 
 Tensor Softmax::rotate(const Tensor& heads, const Tensor& position) const {
-  const int64_t dim = sizes_.rotary_dim;
-  if (dim == 0) return heads;
-  const auto type = heads.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  const auto in_double = position.options().dtype(at::kDouble);
-  const Tensor exponents = at::arange(0, dim, 2, in_double) / static_cast<double>(-dim);
-  const Tensor angles =  // (batch or 1, length, 1, dim / 2)
-      (position.to(at::kDouble).unsqueeze(-1) * at::pow(spec_.rotary_base, exponents)).unsqueeze(2);
-  const Tensor c = angles.cos().to(type), s = angles.sin().to(type);
-
-  const bool neighbours = spec_.rotary_interleaved;
-  const Tensor turning = heads.narrow(-1, 0, dim).to(type);
-  const auto pairs = neighbours ? turning.unflatten(-1, {dim / 2, 2}).unbind(-1)  // (2i, 2i + 1)
-                                : turning.chunk(2, -1);                           // (i, i + dim/2)
-  const std::vector<Tensor> turned = {pairs[0] * c - pairs[1] * s, pairs[0] * s + pairs[1] * c};
-  const Tensor result = neighbours ? at::stack(turned, -1).flatten(-2) : at::cat(turned, -1);
-  const Tensor rest = heads.narrow(-1, dim, spec_.head_dim - dim);
-  return at::cat({result.to(heads.scalar_type()), rest}, -1);
+  if (sizes_.rotary_dim == 0) return heads;
+  return rotary(heads, position, sizes_.rotary_dim, spec_.rotary_base, spec_.rotary_interleaved);
 }
 
 Tensor Softmax::visible(const Places& queries, const Places& keys) const {

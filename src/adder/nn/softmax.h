@@ -23,6 +23,14 @@ class Softmax final : public Mixer {
     Tensor position;  // within its document; of a carried key that nobody will see: -1
     Tensor document;  // which of its row, 0: the one that the carried state belongs to; -1: padding
   };
+  /// What the projection, and the convolution if there is one, give.
+  struct Parts {
+    Tensor q;         // (batch, length, heads, head_dim)
+    Tensor k, v;      // (batch, length, kv_heads, head_dim)
+    Tensor up, gate;  // of the parallel MLP: (batch, length, d_mlp)
+    Tensor conv_end;  // the convolution's state after x
+  };
+  Parts parts_of(const Tensor& x, const Context& context, const State* carried) const;
   static Places places_of(const Tensor& seq_idx, int64_t length, const Tensor& earlier);
   /// The first rotary_dim channels of every head (batch, length, heads, head_dim), turned.
   Tensor rotate(const Tensor& heads, const Tensor& position) const;

@@ -7,6 +7,7 @@
 #include <torch/csrc/autograd/saved_variable.h>
 
 #include <algorithm>
+#include <memory>
 #include <vector>
 
 namespace adder::ops {
@@ -34,6 +35,15 @@ class BackwardNode final : public torch::autograd::Node {
     }
   }
 
+  /// Keeps `output`, which this node is the history of, in the place of the last of the arguments
+  /// `places`, and forgets the others. Nothing where one of them was not given.
+  void keep_instead(const std::vector<size_t>& places, const at::Tensor& output) {
+    if (!std::all_of(places.begin(), places.end(), [&](size_t i) { return is_tensor_.at(i); }))
+      return;
+    for (const size_t i : places) tensors_[i] = SavedVariable();
+    tensors_[places.back()] = SavedVariable(output, /*is_output=*/true);
+  }
+
   std::string name() const override { return backward_.schema().name(); }
 
   void release_variables() override {
@@ -53,7 +63,8 @@ class BackwardNode final : public torch::autograd::Node {
     c10::List<bool> needs;
     size_t edge = 0;
     for (size_t i = 0; i < tensors_.size(); ++i) {
-      stack.push_back(is_tensor_[i] ? c10::IValue(tensors_[i].unpack()) : others_[i]);
+      const at::Tensor kept = tensors_[i].unpack(getptr());
+      stack.push_back(kept.defined() ? c10::IValue(kept) : others_[i]);
       if (is_tensor_argument(i, output_gradients.size())) {
         needs.push_back(is_tensor_[i] && task_should_compute_output(edge++));
       }
@@ -78,14 +89,40 @@ class BackwardNode final : public torch::autograd::Node {
   }
 
   c10::OperatorHandle backward_;
-  std::vector<SavedVariable> tensors_;  // one for each argument; empty where it is not a tensor
+  std::vector<SavedVariable> tensors_;  // one for each argument; empty where none is kept
   std::vector<c10::IValue> others_;
   std::vector<bool> is_tensor_;
 };
 
+/// recompute_in_backward as LibTorch calls it.
+class Recompute final : public c10::OperatorKernel {
+ public:
+  explicit Recompute(const StandIn& stand_in) : stand_in_(stand_in) {}
+  void operator()(const c10::OperatorHandle& op, c10::DispatchKeySet,
+                  torch::jit::Stack* stack) const {
+    recompute_in_backward(op, stack, stand_in_);
+  }
+
+ private:
+  StandIn stand_in_;
+};
+
+/// Where each of `names` is among the arguments.
+std::vector<size_t> places_of(const std::vector<std::string>& names,
+                              const c10::FunctionSchema& schema) {
+  std::vector<size_t> places;
+  for (const std::string& name : names) {
+    const std::optional<int> place = schema.argumentIndexWithName(name);
+    TORCH_INTERNAL_ASSERT(place, name, " is no argument of ", schema.name());
+    places.push_back(static_cast<size_t>(*place));
+  }
+  return places;
+}
+
 }  // namespace
 
-void recompute_in_backward(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+void recompute_in_backward(const c10::OperatorHandle& op, torch::jit::Stack* stack,
+                           const StandIn& stand_in) {
   const size_t n_arguments = op.schema().arguments().size();
   const size_t n_outputs = op.schema().returns().size();
   std::vector<at::Tensor> inputs;
@@ -103,17 +140,25 @@ void recompute_in_backward(const c10::OperatorHandle& op, torch::jit::Stack* sta
     op.callBoxed(stack);
   }
   if (!node) return;
-  for (const c10::IValue& output : torch::jit::last(*stack, n_outputs)) {
-    if (is_differentiable(output.toTensor())) torch::autograd::set_history(output.toTensor(), node);
+  for (size_t i = 0; i < n_outputs; ++i) {
+    const at::Tensor& output = torch::jit::peek(*stack, i, n_outputs).toTensor();
+    if (is_differentiable(output)) torch::autograd::set_history(output, node);
+    if (!stand_in.arguments.empty() && op.schema().returns()[i].name() == stand_in.output)
+      node->keep_instead(places_of(stand_in.arguments, op.schema()), output);
   }
 }
 
-void define_differentiable(torch::Library& library, const std::string& schema) {
+void define_differentiable(torch::Library& library, const std::string& schema,
+                           const StandIn& stand_in) {
   library.def(schema.c_str());
   const size_t open = schema.find('(');
   const size_t arrow = schema.find(" -> ");
   const std::string name = schema.substr(0, open);
-  const std::string arguments = schema.substr(open + 1, schema.rfind(')', arrow) - open - 1);
+  std::string arguments = schema.substr(open + 1, schema.rfind(')', arrow) - open - 1);
+  for (const std::string& argument : stand_in.arguments) {
+    const size_t at = arguments.find("Tensor " + argument + ",");
+    if (at != std::string::npos) arguments.insert(at + 6, "?");  // it may be absent
+  }
   std::string gradients;  // one for each floating output
   std::string outputs = schema.substr(arrow + 4);
   for (size_t at = outputs.find("Tensor "); at != std::string::npos;
@@ -126,8 +171,9 @@ void define_differentiable(torch::Library& library, const std::string& schema) {
       (name + "_backward(" + gradients + arguments + ", bool[] needs) -> Tensor[]").c_str());
 }
 
-void register_autograd(torch::Library& library, const char* name) {
-  library.impl(name, torch::CppFunction::makeFromBoxedFunction<&recompute_in_backward>());
+void register_autograd(torch::Library& library, const char* name, const StandIn& stand_in) {
+  library.impl(name,
+               torch::CppFunction::makeFromBoxedFunctor(std::make_unique<Recompute>(stand_in)));
 }
 
 }  // namespace adder::ops

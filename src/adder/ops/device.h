@@ -37,15 +37,21 @@ const kernels::CudaKernels& kernels_for(const char* op, const Tensor& on);
 /// Throws c10::Error with what a kernel answered, if it did.
 void check_answer(const char* op, kernels::DeviceAnswer answer);
 
-/// Runs a kernel where `on` lives: cpu(arguments..., torch_pool()), or `entry` of the table on the
-/// current stream.
+/// Runs `entry` of the table on the current stream of the device of `on`.
+template <typename Entry, typename... Arguments>
+void run_on_device(const char* op, const Tensor& on, Entry kernels::CudaKernels::*entry,
+                   const Arguments&... arguments) {
+  const kernels::CudaKernels& table = kernels_for(op, on);
+  const c10::DeviceGuard guard(on.device());
+  check_answer(op, (table.*entry)(arguments..., TorchWork(on)));
+}
+
+/// Runs a kernel where `on` lives: cpu(arguments..., torch_pool()), or `entry` of the table.
 template <typename Cpu, typename Entry, typename... Arguments>
 void run_kernel(const char* op, const Tensor& on, Cpu* cpu, Entry kernels::CudaKernels::*entry,
                 const Arguments&... arguments) {
   if (on.is_cpu()) return cpu(arguments..., torch_pool());
-  const kernels::CudaKernels& table = kernels_for(op, on);
-  const c10::DeviceGuard guard(on.device());
-  check_answer(op, (table.*entry)(arguments..., TorchWork(on)));
+  run_on_device(op, on, entry, arguments...);
 }
 
 /// Opens LibTorch's CUDA side in a process that began without it. To be called before the first

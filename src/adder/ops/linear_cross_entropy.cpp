@@ -22,7 +22,8 @@ void LinearCrossEntropyArguments::check(c10::string_view reduction) const {
   check.shape("x", x, {-1, -1});
   check.shape("weight", weight, {-1, x.size(1)});
   check.that(weight.size(0) >= 1, "the vocabulary is empty");
-  check.dtype("weight", weight, x.scalar_type());
+  if (x.is_cpu() || weight.scalar_type() != at::kFloat)
+    check.dtype("weight", weight, x.scalar_type());
   check.shape("target", target, {x.size(0)});
   check.dtype("target", target, at::kLong);
   if (bias)

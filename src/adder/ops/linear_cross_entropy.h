@@ -9,7 +9,7 @@
 namespace adder::ops {
 
 struct LinearCrossEntropyArguments {
-  Tensor x, weight;     // (T, d), (V, d)
+  Tensor x, weight;     // (T, d), (V, d); on a device weight may be f32 beside a bf16 x
   OptionalTensor bias;  // (V)
   Tensor target;        // (T) i64
   kernels::CrossEntropyOptions options;

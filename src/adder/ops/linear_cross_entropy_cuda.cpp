@@ -1,13 +1,16 @@
-// linear_cross_entropy on a device. A tile of tokens is one matrix product (fp32 logits from bf16
-// operands), one kernel that turns logits into losses and their gradients, and the products of
-// those with the weight and with x while the tile is there: nothing is made twice. So where
-// autograd will ask, the forward pass keeps the gradients of the summed loss, and the backward pass
-// scales them. Nothing waits for the device: a target that is no word makes its loss NaN.
+// linear_cross_entropy on a device. A tile of tokens is one matrix product
+// (fp32 logits from bf16 operands), one kernel that turns logits into losses
+// and their gradients, and the products of those with the weight and with x
+// while the tile is there: nothing is made twice. So where autograd will ask,
+// the forward pass keeps the gradients of the summed loss, and the backward
+// pass scales them. Nothing waits for the device: a target that is no word
+// makes its loss NaN.
 #include <ATen/ATen.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <c10/core/DeviceGuard.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
+#include <torch/csrc/autograd/graph_task.h>
 #include <torch/csrc/autograd/saved_variable.h>
 #include <torch/library.h>
 
@@ -18,44 +21,28 @@
 #include "adder/ops/autograd.h"
 #include "adder/ops/device.h"
 #include "adder/ops/linear_cross_entropy.h"
+#include "adder/ops/product.h"
 
 namespace adder::ops {
 namespace {
 
 using Arguments = LinearCrossEntropyArguments;
 
-/// Tokens per tile. The products want some thousands. A tile takes 6 bytes for each of its logits:
-/// 1.2 GB at most, and for batches of the usual size less than a tenth of what whole logits take
-/// (6 bytes each, and as much again in the backward pass).
+/// Tokens per tile. The products want some thousands. A tile takes 6 bytes for
+/// each of its logits: 1.2 GB at most, and for batches of the usual size less
+/// than a tenth of what whole logits take (6 bytes each, and as much again in
+/// the backward pass).
 int64_t device_tile_tokens(int64_t tokens, int64_t vocab) {
   constexpr int64_t kGrain = 256, kLogits = int64_t{200} << 20;
   const int64_t usual = std::clamp<int64_t>(tokens / 8, 2048, 4096);
   return std::max(kGrain, std::min(usual, kLogits / vocab) / kGrain * kGrain);
 }
 
-/// out = a b. Sums in fp32, and so may be out where a and b are bf16.
-void set_product(Tensor out, const Tensor& a, const Tensor& b) {
-  if (out.scalar_type() == a.scalar_type()) {
-    at::mm_out(out, a, b);
-  } else {
-    at::mm_out(out, a, b, out.scalar_type());
-  }
-}
-
-/// sum += a b; or sum = a b, for the first.
-void add_product(Tensor sum, const Tensor& a, const Tensor& b, bool first) {
-  const double beta = first ? 0 : 1;
-  if (sum.scalar_type() == a.scalar_type()) {
-    at::addmm_out(sum, sum, a, b, beta);
-  } else {
-    at::addmm_out(sum, sum, a, b, sum.scalar_type(), beta);
-  }
-}
-
-/// Products of matrices with an odd side run at a quarter of their speed, so the vocabulary is
-/// filled up with words of weight zero.
+/// Rows of logits begin at multiples of 128 bytes, and words of weight zero
+/// fill them up: products of matrices with an odd side run at a quarter of
+/// their speed, with one that is no multiple of 64 at four fifths.
 int64_t whole_vocab(int64_t vocab) {
-  return (vocab + 7) / 8 * 8;
+  return (vocab + 63) / 64 * 64;
 }
 
 /// Which gradients are wanted, or the gradients.
@@ -72,8 +59,7 @@ class DeviceHead {
  public:
   DeviceHead(const Arguments& args, const HeadNeeds& needs) : args_(args), needs_(needs) {
     const int64_t vocab = args.weight.size(0), whole = whole_vocab(vocab), d_model = args.x.size(1);
-    weight_ =
-        whole == vocab ? args.weight : at::constant_pad_nd(args.weight, {0, 0, 0, whole - vocab});
+    weight_ = whole == vocab ? args.weight.to(args.x.scalar_type()) : filled_up(whole);
     const auto wide = args.x.options().dtype(at::kFloat);
     const int64_t tokens = args.x.size(0);
     tile_ = std::min(tokens, device_tile_tokens(tokens, vocab));
@@ -91,8 +77,8 @@ class DeviceHead {
     if (needs.bias) gradients_.bias = at::zeros({vocab}, wide);
   }
 
-  /// The losses and, if any are wanted, the gradients of sum_t scale[t] nll[t]; scale (T) f32,
-  /// undefined: 1.
+  /// The losses and, if any are wanted, the gradients of sum_t scale[t] nll[t];
+  /// scale (T) f32, undefined: 1.
   void run(const Tensor& scale = {}) {
     const c10::DeviceGuard guard(args_.x.device());
     const int64_t tokens = args_.x.size(0), vocab = args_.weight.size(0);
@@ -109,7 +95,7 @@ class DeviceHead {
       const Tensor dlogits = dlogits_.narrow(0, 0, count);
       row_pass(begin, logits, dlogits, scale);
       if (needs_.x) set_product(gradients_.x.narrow(0, begin, count), dlogits, weight_);
-      if (needs_.weight) add_product(gradients_.weight, dlogits.t(), rows, begin == 0);
+      if (needs_.weight) set_product(gradients_.weight, dlogits.t(), rows, begin > 0);
       if (needs_.bias)
         gradients_.bias.add_(dlogits.narrow(1, 0, vocab).sum({0}, false, at::kFloat));
     }
@@ -128,6 +114,15 @@ class DeviceHead {
   Tensor n_valid() const { return args_.target.ne(args_.options.ignore_index).sum(); }
 
  private:
+  /// The weight in the type of x, with rows of zeros behind it.
+  Tensor filled_up(int64_t rows) const {
+    const int64_t vocab = args_.weight.size(0);
+    const Tensor weight = at::empty({rows, args_.weight.size(1)}, args_.x.options());
+    weight.narrow(0, 0, vocab).copy_(args_.weight);
+    weight.narrow(0, vocab, rows - vocab).zero_();
+    return weight;
+  }
+
   void row_pass(int64_t begin, const Tensor& logits, const Tensor& dlogits,
                 const Tensor& scale) const {
     const int64_t rows = logits.size(0), vocab = args_.weight.size(0);
@@ -146,7 +141,8 @@ class DeviceHead {
   HeadNeeds needs_;
   Tensor weight_;  // (V rounded up, d)
   int64_t tile_;
-  Tensor logits_, dlogits_;  // of one tile, (tile, V rounded up); one and the same where x is f32
+  Tensor logits_, dlogits_;  // of one tile, (tile, V rounded up); one and the
+                             // same where x is f32
   Tensor nll_;               // (T) f32
   HeadGradients gradients_;
 };
@@ -185,15 +181,18 @@ std::vector<Tensor> linear_cross_entropy_backward_cuda(
   const HeadGradients found = head.gradients();
   std::vector<Tensor> gradients = {found.x, found.weight, found.bias, Tensor()};
   for (Tensor& gradient : gradients)
-    if (gradient.defined()) gradient = gradient.to(x.scalar_type());
+    if (gradient.defined())
+      gradient = gradient.to(&gradient == &gradients[1] ? weight.scalar_type() : x.scalar_type());
   return gradients;
 }
 
 /// Keeps the gradients of the summed loss until its own gradient is known.
 class ScaleGradients final : public torch::autograd::Node {
  public:
-  ScaleGradients(std::vector<Tensor> gradients, at::ScalarType type)
-      : gradients_(std::move(gradients)), type_(type) {}
+  /// `gradients` of the inputs, f32, undefined where none is wanted; `types`:
+  /// of the inputs.
+  ScaleGradients(std::vector<Tensor> gradients, std::vector<at::ScalarType> types)
+      : gradients_(std::move(gradients)), types_(std::move(types)) {}
 
   std::string name() const override { return "adder::linear_cross_entropy_backward"; }
 
@@ -206,17 +205,24 @@ class ScaleGradients final : public torch::autograd::Node {
     TORCH_CHECK(!at::GradMode::is_enabled(), name(), ": second derivatives are not provided");
     TORCH_CHECK(!released_, torch::autograd::ERR_BACKWARD_TWICE);
     torch::autograd::variable_list result(gradients_.size());
-    for (size_t i = 0; i < gradients_.size(); ++i) {
-      if (!gradients_[i].defined() || !outer[0].defined()) continue;
-      result[i] = at::empty(gradients_[i].sizes(), gradients_[i].options().dtype(type_));
-      at::mul_out(result[i], gradients_[i], outer[0]);
-    }
+    if (!outer[0].defined()) return result;
+    for (size_t i = 0; i < gradients_.size(); ++i)
+      if (gradients_[i].defined()) result[i] = scaled(gradients_[i], outer[0]).to(types_[i]);
     return result;
   }
 
  private:
-  std::vector<Tensor> gradients_;  // of x, weight and, where it was given, bias
-  at::ScalarType type_;
+  /// In place where nobody will come again. (A product of lists: one with a
+  /// scalar of the device is slow where the other factor is a tensor.)
+  static Tensor scaled(const Tensor& gradient, const Tensor& factor) {
+    if (torch::autograd::get_current_graph_task_keep_graph())
+      return at::_foreach_mul({gradient}, factor)[0];
+    at::_foreach_mul_({gradient}, factor);
+    return gradient;
+  }
+
+  std::vector<Tensor> gradients_;
+  std::vector<at::ScalarType> types_;
   bool released_ = false;
 };
 
@@ -241,10 +247,12 @@ std::tuple<Tensor, Tensor> linear_cross_entropy_autograd_cuda(
                   {x.requires_grad(), weight.requires_grad(), bias && bias->requires_grad()});
   head.run();
   const HeadGradients found = head.gradients();
-  std::vector<Tensor> gradients = {found.x, found.weight};
-  if (bias) gradients.push_back(found.bias);
+  std::vector<Tensor> gradients = {found.x, found.weight, found.bias};
+  gradients.resize(inputs.size());
+  std::vector<at::ScalarType> types;
+  for (const Tensor& input : inputs) types.push_back(input.scalar_type());
   auto node = std::shared_ptr<ScaleGradients>(
-      new ScaleGradients(std::move(gradients), x.scalar_type()), torch::autograd::deleteNode);
+      new ScaleGradients(std::move(gradients), std::move(types)), torch::autograd::deleteNode);
   node->set_next_edges(torch::autograd::collect_next_edges(inputs));
   const Tensor loss = head.loss(reduction);
   torch::autograd::set_history(loss, node);

@@ -1,6 +1,7 @@
 // causal_conv1d, the norms and linear_cross_entropy as LibTorch sees them: against LibTorch's own
 // functions and autograd, in double and float.
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <cmath>
 
@@ -107,6 +108,42 @@ TEST_P(RmsNormOp, EqualsItsFormulaWithTheResidual) {
       {random_tensor({3, 7, 33}, 1), random_tensor({33}, 2), random_tensor({3, 7, 33}, 3)}, {1});
 }
 
+/// Is the memory of a tensor kept by anyone else?
+bool kept(const Tensor& tensor) {
+  return tensor.use_count() > 1 || tensor.storage().use_count() > 1;
+}
+
+/// One that came from another and so is in no one's hands yet.
+Tensor passing(const Tensor& leaf) {
+  return leaf.detach().set_requires_grad(true).mul(2);
+}
+
+// With a residual, which is what every block but the first has, the sum is kept and nothing else.
+TEST_P(RmsNormOp, KeepsTheSumForTheBackwardPass) {
+  const Tensor weight = here(random_tensor({8}, 2, at::kFloat)).set_requires_grad(true);
+  for (const bool with_residual : {true, false}) {
+    const Tensor x = passing(here(random_tensor({5, 8}, 1, at::kBFloat16))),
+                 residual = passing(here(random_tensor({5, 8}, 3, at::kFloat)));
+    const auto out = call(
+        "rms_norm", {x, weight, 1e-5, with_residual ? c10::IValue(residual) : c10::IValue(), true});
+    EXPECT_NE(kept(x), with_residual);
+    EXPECT_FALSE(kept(residual));
+    EXPECT_EQ(kept(out[1]), with_residual);
+  }
+}
+
+TEST_P(RmsNormOp, GivesGradientsOfTheSumAlone) {
+  const Tensor weight = here(random_tensor({8}, 2, at::kFloat)).set_requires_grad(true),
+               x = here(random_tensor({5, 8}, 1, at::kBFloat16)).set_requires_grad(true),
+               residual = here(random_tensor({5, 8}, 3, at::kFloat)).set_requires_grad(true);
+  const Tensor sum = call("rms_norm", {x, weight, 1e-5, residual, true})[1];
+  const auto gradients =
+      torch::autograd::grad({sum}, {x, weight, residual}, {at::full_like(sum, 3)});
+  EXPECT_TRUE(at::equal(gradients[0], at::full_like(x, 3)));
+  EXPECT_TRUE(at::equal(gradients[1], at::zeros_like(weight)));
+  EXPECT_TRUE(at::equal(gradients[2], at::full_like(residual, 3)));
+}
+
 TEST_P(GatedRmsNormOp, EqualsItsFormulaInGroups) {
   for (const bool before : {false, true}) {
     expect_equal(
@@ -124,6 +161,54 @@ TEST_P(GatedRmsNormOp, EqualsItsFormulaInGroups) {
         },
         {random_tensor({2, 5, 36}, 1), random_tensor({36}, 2), random_tensor({2, 5, 36}, 3)}, {1});
   }
+}
+
+TEST_P(GatedRmsNormOp, WithAProductEqualsOneAfterTheOther) {
+  const auto norm_arguments = [](const std::vector<Tensor>& in, bool before) {
+    return std::vector<c10::IValue>{in[0], in[1], in[2], 1e-5, int64_t{12}, before};
+  };
+  for (const bool before : {false, true}) {
+    const TensorFunction one = [&](const std::vector<Tensor>& in) {
+      auto arguments = norm_arguments(in, before);
+      arguments.insert(arguments.end(), {in[3], in[4]});
+      return call("gated_rms_norm_linear", arguments);
+    };
+    const TensorFunction two = [&](const std::vector<Tensor>& in) {
+      const Tensor normed = call("gated_rms_norm", norm_arguments(in, before))[0];
+      return call("linear", {normed, in[3], in[4]});
+    };
+    const std::vector<Tensor> inputs = {random_tensor({2, 5, 36}, 1), random_tensor({36}, 2),
+                                        random_tensor({2, 5, 36}, 3), random_tensor({7, 36}, 4),
+                                        random_tensor({7}, 5)};
+    expect_equal(GetParam(), one, two, inputs, {1});
+    for (const auto type : {at::kFloat, at::kBFloat16}) {
+      std::vector<Tensor> here_now;
+      for (size_t i = 0; i < inputs.size(); ++i)
+        here_now.push_back(here(inputs[i].to(i == 1 ? at::kFloat : type)));
+      EXPECT_TRUE(at::equal(one(here_now)[0], two(here_now)[0]));
+      const auto got = gradients_of(one, here_now), want = gradients_of(two, here_now);
+      for (size_t i = 0; i < got.size(); ++i) {
+        // A device sums the squares in another order backward: what the matrix is multiplied with
+        // may be rounded otherwise.
+        if (i == 3 && !on_cpu())
+          EXPECT_LT(relative_error(got[i], want[i]), 1.0 / 256);
+        else
+          EXPECT_TRUE(at::equal(got[i], want[i])) << "gradient " << i << " " << type;
+      }
+    }
+  }
+}
+
+TEST_P(GatedRmsNormOp, WithAProductKeepsNothingInBetween) {
+  const auto random = [&](at::IntArrayRef sizes, at::ScalarType type) {
+    return passing(here(random_tensor(sizes, 1, type)));
+  };
+  const Tensor x = random({5, 8}, at::kBFloat16), weight = random({8}, at::kFloat),
+               z = random({5, 8}, at::kBFloat16), matrix = random({3, 8}, at::kBFloat16);
+  const Tensor y = call("gated_rms_norm_linear",
+                        {x, weight, z, 1e-5, int64_t{8}, false, matrix, c10::IValue()})[0];
+  EXPECT_TRUE(kept(x) && kept(z) && kept(matrix));
+  EXPECT_FALSE(kept(y));
 }
 
 TEST_P(LinearOp, EqualsLinearOfLibTorchForAnyStrides) {

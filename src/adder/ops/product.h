@@ -1,7 +1,8 @@
 // The matrix product of training: LibTorch's, through oneDNN where that is the faster road. On
 // processors that are not Intel's at::linear takes fp32 products to a library path at half the
-// speed (90 against 200 GFLOP/s on one core of an AVX-512 machine). Results do not depend on the
-// number of threads.
+// speed (90 against 200 GFLOP/s on one core of an AVX-512 machine). On a device whoever offers a
+// faster one is asked first (train/train_cuda_products.h). Results do not depend on the number of
+// threads.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -15,5 +16,17 @@ namespace adder::ops {
 /// of them (columns of a matrix) to a loop below 0.1 GFLOP/s.
 at::Tensor product(const at::Tensor& x, const at::Tensor& w,
                    const std::optional<at::Tensor>& bias = std::nullopt);
+
+/// out = a b, or out += a b where `add`, for a (m, k) and b (k, n) on a device. Sums in f32, and so
+/// may be out where a and b are bf16.
+void set_product(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, bool add = false);
+
+/// set_product, if it takes these matrices; else false, and nothing was done. The same call gives
+/// the same bits in every process on the same kind of device.
+using DeviceProduct = bool(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b,
+                           bool add);
+
+/// From now on asked before LibTorch; nullptr: nobody is.
+void offer_device_product(DeviceProduct* product);
 
 }  // namespace adder::ops

@@ -8,6 +8,15 @@
 
 namespace adder::ops {
 
+namespace {
+
+/// x + residual is an output of rms_norm, and lives anyway where it is the next norm's residual.
+StandIn sum_for_norm() {
+  return {"new_residual", {"x", "residual"}};
+}
+
+}  // namespace
+
 TORCH_LIBRARY(adder, library) {
   // x(B,L,D), weight(D,W), bias(D), initial_state(B,W-1,D), seq_idx(B,L) i32
   define_differentiable(
@@ -37,14 +46,29 @@ TORCH_LIBRARY(adder, library) {
   // x(..., D), weight(D), residual(..., D)
   define_differentiable(library,
                         "rms_norm(Tensor x, Tensor weight, float eps, Tensor? residual, "
-                        "bool residual_in_fp32) -> (Tensor y, Tensor new_residual)");
+                        "bool residual_in_fp32) -> (Tensor y, Tensor new_residual)",
+                        sum_for_norm());
   // x(..., D), weight(D), z(..., D)
   define_differentiable(
       library,
       "gated_rms_norm(Tensor x, Tensor weight, Tensor? z, float eps, int group_size, "
       "bool norm_before_gate) -> (Tensor y)");
+  // weight(V,d), tokens(...) whole numbers -> y(...,d) of `dtype`
+  define_differentiable(library,
+                        "embedding(Tensor weight, Tensor tokens, ScalarType dtype) -> (Tensor y)");
+  // up(..., D), gate(..., D)
+  define_differentiable(library, "swiglu(Tensor up, Tensor gate) -> (Tensor y)");
+  // x(B,L,H,P), position(B | 1,L) i64
+  define_differentiable(library,
+                        "rotary(Tensor x, Tensor position, int dim, float base, bool interleaved) "
+                        "-> (Tensor y)");
   // x(..., in), weight(out, in), bias(out)
   define_differentiable(library, "linear(Tensor x, Tensor weight, Tensor? bias) -> (Tensor y)");
+  // gated_rms_norm, then linear by matrix(out, D) and bias(out); keeps nothing in between
+  define_differentiable(library,
+                        "gated_rms_norm_linear(Tensor x, Tensor weight, Tensor? z, float eps, "
+                        "int group_size, bool norm_before_gate, Tensor matrix, Tensor? bias) -> "
+                        "(Tensor y)");
   // x(T,d), weight(V,d), bias(V), target(T) i64; reduction "none" | "sum"
   define_differentiable(
       library,
@@ -68,10 +92,12 @@ TORCH_LIBRARY(adder, library) {
 }
 
 TORCH_LIBRARY_IMPL(adder, Autograd, library) {
-  for (const char* name : {"causal_conv1d", "ssd", "selective_scan", "word_ssm", "rms_norm",
-                           "gated_rms_norm", "linear", "linear_cross_entropy"}) {
+  for (const char* name :
+       {"causal_conv1d", "ssd", "selective_scan", "word_ssm", "gated_rms_norm", "embedding",
+        "swiglu", "rotary", "linear", "gated_rms_norm_linear", "linear_cross_entropy"}) {
     register_autograd(library, name);
   }
+  register_autograd(library, "rms_norm", sum_for_norm());
 }
 
 }  // namespace adder::ops

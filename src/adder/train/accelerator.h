@@ -40,14 +40,21 @@ class Accelerator {
   virtual int64_t peak_bytes() const = 0;
 };
 
-/// The device of this name, "cpu" or "cuda". For the latter LibTorch's CUDA side is opened: before
-/// any tensor is differentiated. Throws kUnsupported where there is none, with what is missing.
+/// The device of this name, "cpu" or "cuda". For the latter LibTorch's CUDA side is opened, before
+/// any tensor is differentiated, and libadder_train_cuda.so. Throws kUnsupported where there is
+/// none, with what is missing.
 at::Device open_device(const std::string& name);
 
-/// Throws kUnsupported where libadder_train_cuda.so is missing.
+/// Of open_device().
 std::unique_ptr<Accelerator> open_accelerator(at::Device device);
+
+/// Why there would be none on a device that answers: what is wrong with libadder_train_cuda.so. ""
+/// where it opens. After ops::load_cuda().
+std::string why_no_accelerator();
 
 /// extern "C" Accelerator* adder_make_accelerator(); of libadder_train_cuda.so
 inline constexpr const char* kAcceleratorSymbol = "adder_make_accelerator";
+/// extern "C" ops::DeviceProduct adder_device_product; of the same
+inline constexpr const char* kDeviceProductSymbol = "adder_device_product";
 
 }  // namespace adder::train

@@ -15,6 +15,7 @@
 #include "adder/nn/lora.h"
 #include "adder/ops/view.h"
 #include "adder/train/accelerator.h"
+#include "adder/train/device_limits.h"
 #include "adder/train/grown_vocabulary.h"
 #include "adder/train/identity.h"
 #include "adder/train/tensors.h"
@@ -73,19 +74,6 @@ int64_t known_tokens(const model::ModelDirectory& start, const text::WordTokeniz
                .next = "leave data.tokenizer out: that model's own is extended then"});
 }
 
-/// Refuses what is not done on a device yet. `documents`: rows may hold several.
-void check_for_device(const model::ModelConfig& config, bool documents) {
-  for (int64_t layer = 0; layer < config.n_layer; ++layer) {
-    const std::string kind(config.mixer(layer).kind());
-    if (kind == "mamba2" || (kind == "softmax" && !documents)) continue;
-    const std::string what = kind == "softmax" ? " with several documents in a row" : "";
-    throw Error(ErrorKind::kUnsupported,
-                {.what = "the mixer " + kind + what + " is not trained on a device yet",
-                 .where = "train.device = cuda, layer " + std::to_string(layer),
-                 .next = "set train.device = cpu"});
-  }
-}
-
 nn::Placement placement_of(const TrainOptions& options) {
   const at::Device device = open_device(options.device);
   // Several passes add their gradients up, in fp32; and adapters stand beside a frozen model.
@@ -94,9 +82,11 @@ nn::Placement placement_of(const TrainOptions& options) {
   return {device, narrow};
 }
 
-nn::LanguageModel make_model(const Recipe& recipe, const data::PreparedData& data,
+/// `documents`: rows may hold several.
+nn::LanguageModel make_model(const Recipe& recipe, const data::PreparedData& data, bool documents,
                              const model::ModelDirectory* start) {
   const model::ModelConfig config = configured(recipe, data, start);
+  if (recipe.train.device != "cpu") check_for_device(config, documents);
   const nn::Placement placement = placement_of(recipe.train);
   const auto seed = static_cast<uint64_t>(recipe.train.seed);
   const auto* words = dynamic_cast<const text::WordTokenizer*>(data.tokenizer.get());
@@ -152,9 +142,8 @@ NextTokenTask::NextTokenTask(const Recipe& recipe, data::PreparedData data,
       mode_(recipe.data.mode),
       stride_(recipe.data.stride),
       data_(std::move(data)),
-      model_(make_model(recipe, data_, start.get())),
-      loader_(*data_.shards, data_.split.train, loader_options(recipe)) {
-  if (options_.device != "cpu") check_for_device(model_.config(), loader_.has_seq_idx());
+      loader_(*data_.shards, data_.split.train, loader_options(recipe)),
+      model_(make_model(recipe, data_, loader_.has_seq_idx(), start.get())) {
   if (!data_.split.validation.empty()) {
     data::LoaderOptions once = loader_options(recipe);
     once.stride = 0;

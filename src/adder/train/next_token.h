@@ -61,9 +61,9 @@ class NextTokenTask final : public Task {
   std::string mode_;  // data.mode
   int64_t stride_;    // data.stride
   data::PreparedData data_;
+  data::TokenLoader loader_;
   nn::LanguageModel model_;
   StartingModel start_;
-  data::TokenLoader loader_;
   std::unique_ptr<data::TokenLoader> validation_;  // null: nothing is held out
   std::optional<text::ChatTemplate> chat_;         // of conversations
   std::vector<int32_t> prompt_;                    // what samples begin with

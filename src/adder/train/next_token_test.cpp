@@ -101,6 +101,19 @@ TEST_F(NextTokenTest, ABadSamplePromptIsFoundAtTheStart) {
   }
 }
 
+TEST_F(NextTokenTest, WhatNoDeviceTrainsIsRefusedBeforeOneIsLookedFor) {
+  recipe_.train.device = "cuda";
+  recipe_.model.d_model = 64;
+  recipe_.model.layers = {"softmax"};
+  try {
+    task();
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUnsupported);
+    EXPECT_NE(std::string(error.what()).find("several documents in a row"), std::string::npos);
+  }
+}
+
 TEST_F(NextTokenTest, ThirtyStepsAndResumeEqualSixtyByteForByteAtOneAndTwoThreads) {
   std::string at_one_thread;
   for (const int64_t threads : {1, 2}) {

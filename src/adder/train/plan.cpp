@@ -12,12 +12,12 @@
 namespace adder::train {
 namespace {
 
-// Fitted, not derived: to the peak resident memory of eight training runs (0.7 to 30 M parameters,
-// 249 to 883 MB, with and without bf16 and recomputation) on Linux x86-64 with LibTorch 2.11; each
-// within 10 %. What the program's allocator holds is more than the tensors that come and go: blocks
-// of unlike sizes leave holes, most of all where recomputation makes and frees them a second time.
-// (Returning every block to the system would save that and halve the speed.)
-constexpr double kProgramBytes = 150e6;
+// Fitted, not derived: to the peak resident memory of seventeen training runs (0.7 to 30 M
+// parameters, 206 to 1,253 MB, with and without bf16 and recomputation) on Linux x86-64 with
+// LibTorch 2.11; each within 10 %. What the program's allocator holds is more than the tensors that
+// come and go: blocks of unlike sizes leave holes, most of all where recomputation makes and frees
+// them a second time. (Returning every block to the system would save that and halve the speed.)
+constexpr double kProgramBytes = 165e6;
 constexpr double kHolesF32 = 0.2, kHolesBf16 = 0.1, kHolesRecomputed = 1.15;
 
 /// Named amounts in the order of their first mention.
@@ -49,15 +49,20 @@ std::string group_of(const std::string& name) {
   return name.find(".mixer.") != std::string::npos ? "mixers" : "norms";
 }
 
-PlanShape shape_of(const TrainOptions& options) {
-  return {options.batch_size, options.length, options.compute == "bf16" ? 2 : 4,
-          options.threads > 0 ? options.threads : default_threads()};
+PlanShape shape_of(const model::ModelConfig& config, const TrainOptions& options) {
+  PlanShape shape{options.batch_size, options.length, options.compute == "bf16" ? 2 : 4,
+                  options.threads > 0 ? options.threads : default_threads()};
+  if (!options.lora.given()) return shape;
+  for (const std::string& name : model::lora_linears(config, options.lora))
+    shape.out_proj_adapted |= name.ends_with(".out_proj");
+  return shape;
 }
 
 /// nn/language_model.cpp and ops/linear_cross_entropy.cpp around the mixers: bytes.
 struct StackMemory {
-  double block_inputs;  // kept with and without recomputation: what each block reads, residual too
-  double normed;        // each mixer's input, kept without recomputation
+  double block_inputs;  // kept with recomputation: what each block and the last norm read
+  double norms;         // kept without it: what each norm before a mixer and the last one keep
+  double normed;        // likewise each mixer's input
   double head_kept;     // the head's input, the targets and the head in the compute type
   double head_working;  // tiles of logits and the head's gradient while it is summed
   double gradients;     // of one block's output and residual, on the way back
@@ -73,8 +78,11 @@ StackMemory stack_memory(const model::ModelConfig& config, const PlanShape& shap
   const double tile = std::min(
       tokens, static_cast<double>(std::clamp<int64_t>((2 << 20) / config.vocab_size, 16, 4096)));
   StackMemory memory{};
-  memory.block_inputs = tokens * d * ((layers + 1) * e + layers * residual);
-  memory.normed = config.normed() ? tokens * d * e * layers : 0;
+  // A norm keeps the sum if it adds one up, as all but the first do with a residual stream.
+  const double sum = config.residual ? residual : e;
+  memory.block_inputs = tokens * d * (layers * (e + residual) + (config.residual ? 0 : e));
+  memory.norms = config.normed() ? tokens * d * (e + layers * sum) : 0;
+  memory.normed = tokens * d * e * layers;
   memory.head_kept = tokens * (readout * e + 8) + (shape.element == 4 ? 0 : vocab * readout * e);
   // The tile in fp32, once more in the compute type, and the product that is added to the gradient.
   memory.head_working =
@@ -130,7 +138,7 @@ double frozen_elements(const model::ModelConfig& config) {
 
 /// What is held at the moment of most, by category; `weights` of the model without adapters.
 Parts memory_parts(const model::ModelConfig& config, const TrainOptions& options, double weights) {
-  const PlanShape shape = shape_of(options);
+  const PlanShape shape = shape_of(config, options);
   const StackMemory stack = stack_memory(config, shape);
   const Adapters adapters = adapters_of(config, options, shape);
   const bool again = options.checkpoint_activations;
@@ -149,8 +157,8 @@ Parts memory_parts(const model::ModelConfig& config, const TrainOptions& options
   }
   const double matrices = again ? largest.weights : all.weights;
   const double one_normed = stack.normed / static_cast<double>(config.n_layer);
-  const double kept = stack.block_inputs + stack.head_kept +
-                      (again ? largest.kept + one_normed : all.kept + stack.normed);
+  const double kept = stack.head_kept + (again ? stack.block_inputs + largest.kept + one_normed
+                                               : stack.norms + all.kept + stack.normed);
 
   const double trained =
       options.lora.given() ? 4 * adapters.parameters : weights - 4 * frozen_elements(config);
@@ -194,7 +202,7 @@ Plan make_plan(const model::ModelConfig& config, const TrainOptions& options) {
   plan.forward_flops = model::forward_flops(config, options.length);
   plan.training_flops = plan.forward_flops * (options.checkpoint_activations ? 4 : 3);
   if (options.lora.given()) {
-    const double adapters = adapters_of(config, options, shape_of(options)).parameters;
+    const double adapters = adapters_of(config, options, shape_of(config, options)).parameters;
     plan.trained_count = static_cast<int64_t>(adapters);
     plan.trained_note = "adapters, beside these";
     // No products for the gradients of the model's own matrices.

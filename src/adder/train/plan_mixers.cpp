@@ -21,7 +21,8 @@ double round_up(double value, double step) {
 }
 
 /// nn/mamba2.cpp. Kept: the projection (its parts are views, saved by convolution, scan and gate),
-/// the convolved channels, the scan's output, and what goes into out_proj.
+/// the convolved channels, the scan's output, and what goes into out_proj where norm and projection
+/// are not one operator.
 BlockMemory mamba2(const model::MixerSpec& spec_of_any, const model::LayerPlace& place,
                    const PlanShape& shape) {
   const auto& spec = static_cast<const model::Mamba2Spec&>(spec_of_any);
@@ -32,9 +33,11 @@ BlockMemory mamba2(const model::MixerSpec& spec_of_any, const model::LayerPlace&
   const auto in_proj = static_cast<double>(s.in_proj), d_model = static_cast<double>(place.d_model);
 
   BlockMemory memory;
-  double channels = in_proj + conv + d_ssm + d_inner;
+  const bool at_once = spec.gated_norm != "none" && d_mlp == 0 && !shape.out_proj_adapted;
+  const double gated = at_once ? 0 : d_inner;  // what goes into out_proj, if kept
+  double channels = in_proj + conv + d_ssm + gated;
   if (spec.gated_norm == "none") channels += d_ssm;  // silu(z), a factor
-  if (d_mlp > 0) channels += d_mlp + d_ssm;          // silu(z_mlp); y beside its copy in the cat
+  if (d_mlp > 0) channels += d_ssm;                  // y beside its copy in the cat
   if (spec.gated_norm == "none" && d_mlp > 0)
     channels -= d_ssm;  // a product keeps its factors only
   memory.kept = tokens * channels * e;
@@ -52,11 +55,12 @@ BlockMemory mamba2(const model::MixerSpec& spec_of_any, const model::LayerPlace&
                      static_cast<double>(shape.threads) * states);
 
   // The largest of three moments of the backward pass, beside the gradients of the block's output
-  // and residual: the gate (three gradients of d_ssm), the scan (out_proj's input and the scan's
-  // output are free again), the split (the parts' gradients and their sum).
-  const double gate = tokens * e * (d_inner + 2 * d_ssm);
-  const double scan = tokens * e * (2 * d_ssm + conv - d_inner - d_ssm) + memory.scan;
-  const double split = tokens * e * (2 * in_proj - d_inner - d_ssm - conv);
+  // and residual: the gate (three gradients of d_ssm, and what goes into out_proj once more where
+  // it was not kept), the scan (what was kept of that and the scan's output are free again), the
+  // split (the parts' gradients and their sum).
+  const double gate = tokens * e * (2 * d_inner - gated + 2 * d_ssm);
+  const double scan = tokens * e * (2 * d_ssm + conv - gated - d_ssm) + memory.scan;
+  const double split = tokens * e * (2 * in_proj - gated - d_ssm - conv);
   memory.working = std::max({gate, scan, split});
   return memory;
 }
@@ -110,7 +114,7 @@ BlockMemory softmax(const model::MixerSpec& spec_of_any, const model::LayerPlace
   double channels = in_proj + 2 * q;
   if (spec.d_conv > 0) channels += qkv;
   if (s.rotary_dim > 0) channels += q + kv;
-  if (d_mlp > 0) channels += d_inner + d_mlp;     // what goes into out_proj; silu of the gate
+  if (d_mlp > 0) channels += d_inner;             // what goes into out_proj
   double copies = s.heads == s.kv_heads ? 0 : 1;  // of keys and values, in blocks and for each head
   if (spec.window > 0 && spec.window < shape.length) {
     const auto block = static_cast<double>(model::window_block(spec.window));
@@ -134,16 +138,17 @@ BlockMemory softmax(const model::MixerSpec& spec_of_any, const model::LayerPlace
   return memory;
 }
 
-/// nn/mlp.cpp, with the norm before it and the sum that the norm keeps.
+/// nn/mlp.cpp, with what its norm gives and what that keeps: the sum, or its input without a
+/// residual stream.
 BlockMemory mlp(const model::ModelConfig& config, const PlanShape& shape) {
   if (!config.mlp.given()) return {};
   const auto d = static_cast<double>(config.d_model), e = static_cast<double>(shape.element);
   const auto hidden = static_cast<double>(config.mlp.hidden(config.d_model));
   const bool gated = config.mlp.kind == "swiglu";
-  const double residual = config.residual_in_fp32 ? 4 : e, tokens = shape.tokens();
+  const double sum = config.residual && config.residual_in_fp32 ? 4 : e, tokens = shape.tokens();
   BlockMemory memory;
-  // Gated: both halves, silu of one, the product. Else: before and after gelu.
-  memory.kept = tokens * (d * (2 * e + residual) + (gated ? 4 : 2) * hidden * e);
+  // Gated: both halves, the product. Else: before and after gelu.
+  memory.kept = tokens * (d * (e + sum) + (gated ? 3 : 2) * hidden * e);
   if (shape.element != 4) memory.weights = e * (gated ? 3 : 2) * hidden * d;
   memory.working = tokens * e * (gated ? 4 : 2) * hidden;
   return memory;

@@ -13,6 +13,7 @@ struct PlanShape {
   int64_t batch = 1, length = 1;
   int64_t element = 4;  // bytes of an activation: 4 or 2
   int64_t threads = 1;
+  bool out_proj_adapted = false;  // by low-rank adapters
   double tokens() const { return static_cast<double>(batch) * static_cast<double>(length); }
 };
 

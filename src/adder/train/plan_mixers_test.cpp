@@ -9,14 +9,19 @@ namespace {
 constexpr double kTokens = 200;
 
 BlockMemory block(std::initializer_list<std::pair<const char*, const char*>> options,
-                  int64_t element = 4) {
+                  int64_t element = 4, bool out_proj_adapted = false) {
   model::ModelConfig config;
   config.vocab_size = 16;
   config.d_model = 96;
   config.n_layer = 1;
   for (const auto& [key, value] : options) set_from_text(find_option(flatten(config), key), value);
   config.check();
-  return block_memory(config, 0, {.batch = 2, .length = 100, .element = element, .threads = 3});
+  return block_memory(config, 0,
+                      {.batch = 2,
+                       .length = 100,
+                       .element = element,
+                       .threads = 3,
+                       .out_proj_adapted = out_proj_adapted});
 }
 
 // Inner width 192: x and z, the convolved x, delta, the gated y; of x_proj dt 6, B 5, C 5. The scan
@@ -44,10 +49,13 @@ TEST(PlanMixers, TheBlocksOfTheScan) {
 }
 
 // Inner width 192, 8 heads of 24: the projection 192 + 192 + 2 * 16 + 8, the convolved 192 + 32,
-// y before and after the norm. The scan: 2 blocks of 4 heads, 2 chunks of 64 tokens.
+// y before the norm, and after it where an adapter reads that. The scan: 2 blocks of 4 heads, 2
+// chunks of 64 tokens.
 TEST(PlanMixers, Mamba2ByHand) {
   const BlockMemory memory = block({{"mamba2.d_state", "16"}, {"mamba2.head_dim", "24"}});
-  EXPECT_EQ(memory.kept, kTokens * 4 * (424 + 224 + 192 + 192));
+  EXPECT_EQ(memory.kept, kTokens * 4 * (424 + 224 + 192));
+  EXPECT_EQ(block({{"mamba2.d_state", "16"}, {"mamba2.head_dim", "24"}}, 4, true).kept,
+            kTokens * 4 * (424 + 224 + 192 + 192));
   EXPECT_EQ(memory.scan, 4 * (2 * 2 * kTokens * 16 + 3 * 2 * 4 * 24 * 16));
 }
 
@@ -104,15 +112,15 @@ TEST(PlanMixers, WordSsmATakesColumnsInBlocks) {
   EXPECT_EQ(scan("400"), scan("20"));
 }
 
-// Beside the mixer: the norm's input, output and sum; both halves, silu of one and the product, or
-// before and after gelu.
+// Beside the mixer: the norm's output and sum; both halves and the product, or before and
+// after gelu.
 TEST(PlanMixers, MlpByHand) {
   const BlockMemory alone = block({{"mamba2.head_dim", "24"}});
   const auto with = [](const char* kind) {
     return block({{"mamba2.head_dim", "24"}, {"mlp.kind", kind}, {"mlp.d_hidden", "10"}});
   };
-  EXPECT_EQ(with("swiglu").kept - alone.kept, kTokens * 4 * (3 * 96 + 4 * 10));
-  EXPECT_EQ(with("gelu").kept - alone.kept, kTokens * 4 * (3 * 96 + 2 * 10));
+  EXPECT_EQ(with("swiglu").kept - alone.kept, kTokens * 4 * (2 * 96 + 3 * 10));
+  EXPECT_EQ(with("gelu").kept - alone.kept, kTokens * 4 * (2 * 96 + 2 * 10));
   EXPECT_EQ(with("swiglu").working, alone.working);  // the mixer's is the larger
   EXPECT_EQ(with("swiglu").scan, alone.scan);
   const BlockMemory wide =

@@ -152,16 +152,18 @@ TEST(Plan, TheMomentOfMostIsOfTheRightBlock) {
     const auto memory = make_plan(config, options).memory;
     return amount(memory, "backward") + amount(memory, "scan workspace") - gradients;
   };
-  const double inputs = shape.tokens() * 256 * 4 * (8 + 1 + 8) + shape.tokens() * (256 * 4 + 8);
+  const double head = shape.tokens() * (256 * 4 + 8);
+  // Of the norms the first keeps its input, the others sums; recomputation keeps both terms.
+  const double norms = shape.tokens() * 256 * 4 * (1 + 8), inputs = shape.tokens() * 256 * 4 * 16;
   const double normed = shape.tokens() * 256 * 4;
   EXPECT_DOUBLE_EQ(backward(), std::max(one.working, two.working));
   EXPECT_DOUBLE_EQ(amount(make_plan(config, options).memory, "activations"),
-                   inputs + 8 * normed + 4 * (one.kept + two.kept));
+                   head + norms + 8 * normed + 4 * (one.kept + two.kept));
   options.checkpoint_activations = true;
   const BlockMemory& most = one.kept + one.working > two.kept + two.working ? one : two;
   EXPECT_DOUBLE_EQ(backward(), most.working);
   const auto whole = [&] { return amount(make_plan(config, options).memory, "activations"); };
-  EXPECT_DOUBLE_EQ(whole(), inputs + normed + most.kept);
+  EXPECT_DOUBLE_EQ(whole(), head + inputs + normed + most.kept);
 
   // Adapters keep x A^T: of one layer's linears when one layer is kept, of all when all are.
   const double again = whole();

@@ -1,4 +1,5 @@
 // libadder_train_cuda.so: streams, memory and graphs of LibTorch's CUDA side (accelerator.h).
+#include <ATen/ATen.h>
 #include <ATen/Context.h>
 #include <ATen/cuda/CUDAContext.h>
 #include <ATen/cuda/CUDAGraph.h>
@@ -18,8 +19,35 @@ namespace memory = c10::cuda::CUDACachingAllocator;
 class CudaGraph final : public Accelerator::Graph {
  public:
   void replay() override { graph.replay(); }
-  at::cuda::CUDAGraph graph;
+  at::cuda::CUDAGraph graph{/*keep_graph=*/true};  // as recorded too, until it is made ready
 };
+
+/// A chain of kernels is handed to the device whole before its first begins: 0.7 ms for 500. So
+/// something else, a word that is cleared, follows the first ones: they begin at once, and the rest
+/// is handed over meanwhile. A record that does not begin as a chain is left as it is.
+void let_begin_early(cudaGraph_t graph, int32_t* word) {
+  constexpr int kFirst = 16;
+  size_t count = 1;
+  cudaGraphNode_t before = nullptr, after = nullptr;
+  if (cudaGraphGetRootNodes(graph, &before, &count) != cudaSuccess || count != 1) return;
+  for (int i = 0; i < kFirst; ++i) {
+    if (after != nullptr) before = after;
+    cudaGraphEdgeData edge = {};
+    count = 1;
+    C10_CUDA_CHECK(cudaGraphNodeGetDependentNodes(before, nullptr, nullptr, &count));
+    if (count != 1) return;
+    C10_CUDA_CHECK(cudaGraphNodeGetDependentNodes(before, &after, &edge, &count));
+    if (edge.from_port != 0 || edge.to_port != 0 || edge.type != 0) return;
+  }
+  cudaMemsetParams clear = {};
+  clear.dst = word;
+  clear.elementSize = sizeof(*word);
+  clear.width = clear.height = 1;
+  cudaGraphNode_t between = nullptr;
+  C10_CUDA_CHECK(cudaGraphRemoveDependencies(graph, &before, &after, nullptr, 1));
+  C10_CUDA_CHECK(cudaGraphAddMemsetNode(&between, graph, &before, 1, &clear));
+  C10_CUDA_CHECK(cudaGraphAddDependencies(graph, &between, &after, nullptr, 1));
+}
 
 /// Streams and pools can be had only once the device was started.
 at::cuda::CUDAStream stream_of_a_started_device() {
@@ -61,6 +89,8 @@ class CudaAccelerator final : public Accelerator {
       throw;
     }
     recorded->graph.capture_end();
+    let_begin_early(recorded->graph.raw_cuda_graph(), word_.mutable_data_ptr<int32_t>());
+    recorded->graph.instantiate();
     return recorded;
   }
 
@@ -93,6 +123,7 @@ class CudaAccelerator final : public Accelerator {
 
   at::cuda::CUDAStream stream_;
   at::cuda::MemPool pool_;
+  at::Tensor word_ = at::empty({1}, at::TensorOptions().device(at::kCUDA).dtype(at::kInt));
 };
 
 }  // namespace

@@ -11,10 +11,12 @@
 #include "adder/io/file.h"
 #include "adder/model/mamba2_spec.h"
 #include "adder/ops/device.h"
+#include "adder/ops/product.h"
 #include "adder/train/accelerator.h"
 #include "adder/train/device_step.h"
 #include "adder/train/metrics.h"
 #include "adder/train/next_token.h"
+#include "adder/train/opening_device.h"
 #include "adder/train/stop_signals.h"
 #include "adder/train/test_line_task.h"
 #include "adder/train/trainer.h"
@@ -23,6 +25,7 @@ namespace adder::train {
 namespace {
 
 namespace fs = std::filesystem;
+using at::Tensor;
 
 /// Before any test: what asks LibTorch for CUDA first decides for the process.
 class DeviceAtStart final : public testing::Environment {
@@ -168,6 +171,26 @@ TEST_F(TrainCudaTest, TheLossIsThatOfTheCpuToRounding) {
   }
 }
 
+/// The widths of mamba2-130m, for which there are other kernels, and the start of `adder train`.
+TEST_F(TrainCudaTest, AWideModelLearnsAsOnTheCpu) {
+  recipe_.model.d_model = 768;
+  mamba2().d_state = 128;
+  recipe_.train.length = 300;
+  recipe_.train.steps = 6;
+  recipe_.train.optimizer.lr = 1e-3;
+  OpeningDevice opening("cuda");
+  opening.wait();
+  EXPECT_EQ(run("device").left_out, 0);
+  recipe_.train.device = "cpu";
+  recipe_.train.compute = "f32";
+  run("cpu");
+  const auto device = losses("device"), cpu = losses("cpu");
+  ASSERT_EQ(device.size(), cpu.size());
+  for (size_t i = 0; i < cpu.size(); ++i)
+    EXPECT_NEAR(device[i], cpu[i], 2e-2 * cpu[i]) << "step " << i + 1;
+  EXPECT_LT(device.back(), device.front() - 0.1);
+}
+
 TEST_F(TrainCudaTest, TwoRunsAndAResumedOneAreEqualToTheByte) {
   const TrainResult straight = run("straight");
   expect_equal(straight, run("again"));
@@ -212,6 +235,68 @@ TEST_F(TrainCudaTest, BadStepsAndSpikesAreLeftOutAsOnTheCpu) {
       EXPECT_NEAR(seen[0][i].loss, seen[1][i].loss, 1e-3 + 1e-3 * seen[0][i].loss);
     }
   }
+}
+
+class TunedProductsOnDevice : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!DeviceAtStart::found) GTEST_SKIP() << "skipped: no device";
+    accelerator_ = open_accelerator(at::kCUDA);  // it offers them
+  }
+
+  static Tensor random(at::IntArrayRef sizes, at::ScalarType type = at::kBFloat16) {
+    return at::randn(sizes, at::TensorOptions().device(at::kCUDA)).to(type);
+  }
+  /// Against the product in f32 of the same operands, with one rounding of the result.
+  static void expect_product(const Tensor& out, const Tensor& a, const Tensor& b,
+                             const Tensor& before = {}) {
+    Tensor want = at::matmul(a.to(at::kDouble), b.to(at::kDouble));
+    if (before.defined()) want += before;
+    const double error = ((out - want).norm() / want.norm()).item<double>();
+    EXPECT_LT(error, out.scalar_type() == at::kFloat ? 1e-5 : 2.5e-3);
+  }
+
+  std::unique_ptr<Accelerator> accelerator_;
+};
+
+TEST_F(TunedProductsOnDevice, AreProductsWhateverTheLayout) {
+  constexpr int64_t kRows = 2048, kInner = 1536, kColumns = 2056;
+  for (const bool a_by_rows : {true, false}) {
+    for (const bool b_by_rows : {true, false}) {
+      for (const auto type : {at::kBFloat16, at::kFloat}) {
+        const Tensor a = a_by_rows ? random({kRows, kInner}) : random({kInner, kRows}).t();
+        const Tensor b = b_by_rows ? random({kInner, kColumns}) : random({kColumns, kInner}).t();
+        const Tensor whole = random({kRows, kColumns + 8}, type);  // of which a part is written
+        const Tensor out = whole.narrow(1, 0, kColumns), rest = whole.narrow(1, kColumns, 8);
+        const Tensor untouched = rest.clone();
+        ops::set_product(out, a, b);
+        expect_product(out, a, b);
+        const Tensor first = out.clone();
+        ops::set_product(out, a, b);
+        EXPECT_TRUE(at::equal(out, first));
+        EXPECT_TRUE(at::equal(rest, untouched));
+      }
+    }
+  }
+}
+
+TEST_F(TunedProductsOnDevice, AddOncePerCall) {
+  const Tensor a = random({2048, 3072}), b = random({3072, 1032});
+  const Tensor out = random({2048, 1032}, at::kFloat), before = out.to(at::kDouble);
+  ops::set_product(out, a, b, /*add=*/true);  // tries kernels
+  expect_product(out, a, b, before);
+  const Tensor once = out.to(at::kDouble);
+  ops::set_product(out, a, b, /*add=*/true);
+  expect_product(out, a, b, once);
+}
+
+TEST_F(TunedProductsOnDevice, LeaveTheOthersToLibTorch) {
+  const Tensor small = random({8, 24}), odd = random({1501, 2047});
+  const Tensor of_small = random({8, 8}), of_odd = random({1501, 1501});
+  ops::set_product(of_small, small, small.t());
+  expect_product(of_small, small, small.t());
+  ops::set_product(of_odd, odd, odd.t());
+  expect_product(of_odd, odd, odd.t());
 }
 
 }  // namespace

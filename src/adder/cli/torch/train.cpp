@@ -15,8 +15,10 @@
 #include "adder/io/file.h"
 #include "adder/train/accelerator.h"
 #include "adder/train/checkpoints.h"
+#include "adder/train/device_limits.h"
 #include "adder/train/metrics.h"
 #include "adder/train/next_token.h"
+#include "adder/train/opening_device.h"
 #include "adder/train/report.h"
 #include "adder/train/stop_signals.h"
 #include "adder/train/trainer.h"
@@ -162,10 +164,15 @@ int run_train(Words words) {
   const fs::path folder = run.empty() ? fs::path("runs") / fs::path(file).stem() : fs::path(run);
   train::Recipe& recipe = loaded.recipe;
   recipe.check();
-  train::open_device(recipe.train.device);  // to hear of a missing one before the text is read
   const bool from_itself = resume && start_from_itself(recipe, folder);
   take_starting_model(loaded);
-  train::NextTokenTask task(recipe, prepare_text(loaded, from_itself));
+  // What stands against the device is said before the text is read, or meanwhile.
+  if (recipe.train.device != "cpu")
+    train::check_for_device(recipe.model, recipe.data.mode == "docs");
+  train::OpeningDevice device_opening(recipe.train.device);
+  auto text = prepare_text(loaded, from_itself, [&] { device_opening.check(); });
+  device_opening.wait();
+  train::NextTokenTask task(recipe, std::move(text));
   const int64_t parameters = model::parameter_count(task.model().config());
   const int64_t trained = task.trained_count();
   recipe.model = task.model().config();  // as it is trained, with the size of the vocabulary

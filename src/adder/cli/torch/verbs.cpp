@@ -3,6 +3,7 @@
 
 #include "adder/cli/train_library.h"
 #include "adder/ops/device.h"
+#include "adder/train/accelerator.h"
 
 extern "C" __attribute__((visibility("default")))
 const adder::cli::TrainVerb adder_train_verbs[] = {
@@ -14,4 +15,10 @@ const adder::cli::TrainVerb adder_train_verbs[] = {
 extern "C" __attribute__((visibility("default"))) const char* adder_train_load_cuda() {
   static std::string why;
   return adder::ops::load_cuda(why) ? nullptr : why.c_str();
+}
+
+extern "C" __attribute__((visibility("default"))) const char* adder_train_open_accelerator() {
+  static std::string why;
+  why = adder::train::why_no_accelerator();
+  return why.empty() ? nullptr : why.c_str();
 }

@@ -34,8 +34,8 @@ float gate_and_measure(const Group& group, float* gates, float* v) {
   return 1.0f / __builtin_sqrtf(mean + group.eps);
 }
 
-void forward_group(const Group& group, float* gates, float* v, float* y) {
-  const float rho = gate_and_measure(group, gates, v);
+/// y of a group that gate_and_measure has been through.
+void scale_group(const Group& group, const float* gates, const float* v, float rho, float* y) {
   for (int64_t i = 0; i < group.size; i += kLanes) {
     const int64_t left = group.size - i;
     vf out = load_up_to(v + i, left) * rho * load_up_to(group.weight + i, left);
@@ -46,14 +46,15 @@ void forward_group(const Group& group, float* gates, float* v, float* y) {
 
 struct GroupGradients {
   const float* grad_y;
-  float *grad_x, *grad_z;
-  float* grad_weight;  // added to
+  float *grad_x, *grad_z, *normed;  // normed may be null
+  float* grad_weight;               // added to
 };
 
 /// With n = v rho and g = grad_y weight (silu(z) if the gate comes after):  dv = rho (g - n mean(n
 /// g)).
 void backward_group(const Group& group, const GroupGradients& grads, float* gates, float* v) {
   const float rho = gate_and_measure(group, gates, v);
+  if (grads.normed != nullptr) scale_group(group, gates, v, rho, grads.normed);
   const bool gate_after = group.norm_before_gate;
   vf dots{};
   for (int64_t i = 0; i < group.size; i += kLanes) {
@@ -101,7 +102,8 @@ void gated_rms_norm(const GatedRmsNormInputs& in, const View<2>& y, const Parall
       const float* z = in.z.given() ? read_row(in.z, row, buffers[1]) : nullptr;
       float* to = row_to_write(y, row, buffers[4]);
       for_groups(in, x, z, [&](const Group& group, int64_t offset) {
-        forward_group(group, buffers[2], buffers[3], to + offset);
+        const float rho = gate_and_measure(group, buffers[2], buffers[3]);
+        scale_group(group, buffers[2], buffers[3], rho, to + offset);
       });
       write_row(y, row, to);
     }
@@ -111,23 +113,26 @@ void gated_rms_norm(const GatedRmsNormInputs& in, const View<2>& y, const Parall
 void gated_rms_norm_backward(const GatedRmsNormInputs& in, const GatedRmsNormGradients& grads,
                              const Parallel& parallel) {
   const int64_t rows = in.x.size[0], width = in.x.size[1];
-  const auto add_row = [&](int64_t row, float* grad_weight, const Buffers<7>& buffers) {
+  const auto add_row = [&](int64_t row, float* grad_weight, const Buffers<8>& buffers) {
     const float* x = read_row(in.x, row, buffers[0]);
     const float* z = in.z.given() ? read_row(in.z, row, buffers[1]) : nullptr;
     const float* grad_y = read_row(grads.grad_y, row, buffers[2]);
     float* grad_x = row_to_write(grads.grad_x, row, buffers[5]);
     float* grad_z = row_to_write(grads.grad_z, row, buffers[6]);
+    float* normed = grads.normed.given() ? row_to_write(grads.normed, row, buffers[7]) : nullptr;
     for_groups(in, x, z, [&](const Group& group, int64_t offset) {
       const GroupGradients out{.grad_y = grad_y + offset,
                                .grad_x = grad_x + offset,
                                .grad_z = grad_z + offset,
+                               .normed = normed != nullptr ? normed + offset : nullptr,
                                .grad_weight = grad_weight + offset};
       backward_group(group, out, buffers[3], buffers[4]);
     });
     write_row(grads.grad_x, row, grad_x);
     if (z != nullptr) write_row(grads.grad_z, row, grad_z);
+    write_row(grads.normed, row, normed);
   };
-  sum_over_rows<7>(rows, width, grads.grad_weight, parallel, add_row);
+  sum_over_rows<8>(rows, width, grads.grad_weight, parallel, add_row);
 }
 
 }  // namespace adder::kernels::ADDER_ISA

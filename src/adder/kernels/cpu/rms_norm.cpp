@@ -5,12 +5,12 @@
 namespace adder::kernels::ADDER_ISA {
 namespace {
 
-/// r = x + residual; returns (mean(r^2) + eps)^(-1/2). Two sums, to hide the latency of the
-/// additions.
+/// r = x + residual, of whichever is not null; returns (mean(r^2) + eps)^(-1/2). Two sums, to hide
+/// the latency of the additions.
 float add_and_measure(const float* x, const float* residual, float* r, int64_t width, double eps) {
   vf squares[2] = {};
   for (int64_t i = 0; i < width; i += kLanes) {
-    vf v = load_up_to(x + i, width - i);
+    vf v = x != nullptr ? load_up_to(x + i, width - i) : splat(0.0f);
     if (residual != nullptr) v += load_up_to(residual + i, width - i);
     store_up_to(r + i, v, width - i);
     squares[i / kLanes % 2] += v * v;
@@ -70,12 +70,12 @@ void rms_norm(const RmsNormInputs& in, const RmsNormOutputs& out, const Parallel
 
 void rms_norm_backward(const RmsNormInputs& in, const RmsNormGradients& grads,
                        const Parallel& parallel) {
-  const int64_t rows = in.x.size[0], width = in.x.size[1];
+  const int64_t rows = grads.grad_y.size[0], width = grads.grad_y.size[1];
   const float* weight = static_cast<const float*>(in.weight.data);
   sum_over_rows<4>(
       rows, width, grads.grad_weight, parallel,
       [&](int64_t row, float* grad_weight, const Buffers<4>& buffers) {
-        const float* x = read_row(in.x, row, buffers[0]);
+        const float* x = in.x.given() ? read_row(in.x, row, buffers[0]) : nullptr;
         const float* residual =
             in.residual.given() ? read_row(in.residual, row, buffers[1]) : nullptr;
         const float rho = add_and_measure(x, residual, buffers[2], width, in.eps);

@@ -4,92 +4,100 @@
 namespace adder::kernels::cuda {
 namespace {
 
-constexpr int kWarps = 4;   // of a block
-constexpr int kRows = 8;    // under way while one is worked on
-constexpr int kStrip = 32;  // tokens, about
+constexpr int kWarps = 4;  // of a block: small ones come and go without waiting for each other
+/// Tokens of a thread: few, so that a block is done soon after its inputs came, the device has an
+/// even end, and all inputs are under way at once in registers.
+constexpr int kTokens = 8;
 constexpr int kCount32 = 4, kCount16 = 4;
 /// Blocks of a multiprocessor, for which registers are set aside.
 template <typename T>
 constexpr int kBlocks = sizeof(T) == 2 ? 7 : 5;
 
-/// The last inputs of the row's last document, by the row's last strip.
+/// The last inputs of the row's last document, by the row's first strip: early.
 template <typename T, int kCount>
-__device__ void write_final_state(const ConvCall<T>& call, const TokenRows<T>& final_state,
+__device__ void write_final_state(const ConvCall<T>& call, const BatchRows<T>& final_state,
                                   const ConvPlace& place) {
-  if (!final_state.given() || place.end != call.length) return;
-  const FinalTokens tokens(Documents(call, place.b));
+  if (!final_state.given() || place.begin != 0) return;
+  const FinalTokens tokens(RowDocuments(call, place.b));
   if (place.channel >= call.channels) return;
   for (int j = 0; j < call.history(); ++j) {
     const int tau = tokens.end - call.history() + j;
     float value[kCount] = {};
-    if (tokens.has(tau)) load_token(call, place, tau, value);
+    if (tokens.has(tau)) unpack<T, kCount>(load_token<T, kCount>(call, place, tau), value);
     store<T, kCount>(final_state.at(place.b, j, place.channel), value);
   }
 }
 
-/// Walks along the strip, kRows tokens a round. In a whole round every token is in the strip, and
-/// so are those of the next round.
-template <typename T, int kWidth, int kCount, bool kMasked, bool kSilu>
-struct ForwardWalk {
-  const ConvPlace& place;
-  RowStreams<T, kCount, kRows, 1> rows;
-  Taps<kWidth, kCount> taps;
-  Documents documents;
-  Reach reach;
-  T* to;
-  int64_t to_stride;
+/// A strip and the kWidth - 1 tokens before it, all under way at once. kInside: all of them are
+/// tokens of the row.
+template <typename T, int kWidth, int kCount>
+struct StripInputs {
+  static constexpr int kBefore = kWidth - 1;
+  Packed<T, kCount> before[kBefore > 0 ? kBefore : 1], own[kTokens];
 
-  __device__ __forceinline__ ForwardWalk(const ConvCall<T>& call, const TokenRows<T>& y,
-                                         const ConvPlace& place)
-      : place(place),
-        rows({call.x}, place, place.end),
-        taps(call, place),
-        documents(call, place.b),
-        reach(documents, place.begin),
-        to(y.at(place.b, place.begin, place.channel)),
-        to_stride(y.row_stride) {
-    taps.start(call, place, place.begin);
-  }
-
-  template <bool kWhole>
-  __device__ __forceinline__ void round(int first) {
+  template <bool kInside>
+  __device__ __forceinline__ void ask(const ConvCall<T>& call, const ConvPlace& place) {
+    const T* from = call.x.at(place.b, place.begin - kBefore, place.channel);
 #pragma unroll
-    for (int r = 0; r < kRows; ++r) {
-      const bool real = kWhole || first + r < place.end;
-      const int id = kMasked && real ? documents.id(first + r) : 0;
-      if (kMasked) reach.step(id);
-      Packed<T, kCount> x[1];
-      rows.take(r, real, kWhole || first + r + kRows < place.end, x);
-      taps.template push<T>(x[0]);
-      float o[kCount];
-      taps.template convolve<kMasked>(reach.reach, o);
+    for (int i = 0; i < kBefore; ++i, from += call.x.row_stride)
+      before[i] = kInside ? load_once<T, kCount>(from)
+                          : load_token<T, kCount>(call, place, place.begin - kBefore + i);
 #pragma unroll
-      for (int i = 0; i < kCount; ++i) {
-        if (kSilu) o[i] = silu(o[i]);
-        if (id < 0) o[i] = 0;
-      }
-      if (real) store<T, kCount>(to, o);
-      to += to_stride;
+    for (int t = 0; t < kTokens; ++t, from += call.x.row_stride) {
+      own[t] = {};
+      if (kInside || place.begin + t < place.end) own[t] = load_once<T, kCount>(from);
     }
-  }
-  __device__ __forceinline__ void run() {
-    int first = place.begin;
-    for (; first + 2 * kRows <= place.end; first += kRows) round<true>(first);
-    for (; first < place.end; first += kRows) round<false>(first);
   }
 };
 
+/// The outputs of a strip. kInside: what a model calls, without branches.
+template <typename T, int kWidth, int kCount, bool kMasked, bool kSilu, bool kInside>
+__device__ __forceinline__ void convolve_strip(const ConvCall<T>& call, const BatchRows<T>& y,
+                                               const ConvPlace& place) {
+  StripInputs<T, kWidth, kCount> x;
+  x.template ask<kInside>(call, place);
+  Taps<kWidth, kCount> taps(call, place, kInside);
+#pragma unroll
+  for (int i = 0; i + 1 < kWidth; ++i) taps.template push<T>(x.before[i]);
+  const RowDocuments documents(call, place.b);
+  Reach reach(documents, place.begin);
+  T* to = y.at(place.b, place.begin, place.channel);
+#pragma unroll
+  for (int t = 0; t < kTokens; ++t, to += y.row_stride) {
+    if (!kInside && place.begin + t >= place.end) break;
+    const int id = kMasked ? documents.id(place.begin + t) : 0;
+    if (kMasked) reach.step(id);
+    taps.template push<T>(x.own[t]);
+    float o[kCount];
+    taps.template convolve<kMasked>(reach.reach, o);
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      if (kSilu) o[i] = fast_silu(o[i]);
+      if (id < 0) o[i] = 0;
+    }
+    store_once<T, kCount>(to, o);
+  }
+}
+
 template <typename T, int kWidth, int kCount, bool kMasked>
-__global__ void __launch_bounds__(kWarps* kWarp, kBlocks<T>)
-    conv_forward(const ConvCall<T> call, const TokenRows<T> y, const TokenRows<T> final_state) {
-  const ConvPlace place(call, kCount);
+__global__ void __launch_bounds__(kWarps* kWarpSize, kBlocks<T>)
+    conv_forward(const ConvCall<T> call, const BatchRows<T> y, const BatchRows<T> final_state) {
+  // Blocks of channels lie beside each other, then strips: neighbours in memory run together.
+  const uint32_t warp = blockIdx.x * kWarps + threadIdx.x / kWarpSize;
+  uint32_t across;
+  const uint32_t strip = call.across.divide(warp, across);
+  const ConvPlace place(call, kCount, strip, across);
   if (!place.strip_exists) return;
   write_final_state<T, kCount>(call, final_state, place);
   if (place.channel >= call.channels) return;
-  if (call.silu)
-    ForwardWalk<T, kWidth, kCount, kMasked, true>(call, y, place).run();
+  const bool inside = place.begin >= kWidth - 1 && place.end - place.begin == kTokens &&
+                      (call.taps_in_fours || kWidth != 4);
+  if (call.silu && inside)
+    convolve_strip<T, kWidth, kCount, kMasked, true, true>(call, y, place);
+  else if (call.silu)
+    convolve_strip<T, kWidth, kCount, kMasked, true, false>(call, y, place);
   else
-    ForwardWalk<T, kWidth, kCount, kMasked, false>(call, y, place).run();
+    convolve_strip<T, kWidth, kCount, kMasked, false, false>(call, y, place);
 }
 
 }  // namespace
@@ -102,11 +110,10 @@ DeviceAnswer causal_conv1d(const Conv1dInputs& in, const Conv1dOutputs& out,
   return with_conv_types<kCount32, kCount16>(
       in, vectors, [&]<typename T, int width, int count, bool masked>() {
         const auto kernel = conv_forward<T, width, count, masked>;
-        const int64_t ring = RowStreams<T, count, kRows, 1>::ring_bytes(kWarps * kWarp);
-        const int64_t at_once = blocks_at_once(kernel, kWarps * kWarp, ring) * kWarps;
-        const ConvCall<T> call(in, strip_for(in, count, kStrip, at_once));
-        kernel<<<conv_blocks(call, count, kWarps), kWarps * kWarp, ring, stream_of(work)>>>(
-            call, TokenRows<T>(out.y), TokenRows<T>(out.final_state));
+        const ConvCall<T> call(in, kTokens, count);
+        const int64_t warps = call.all_strips() * call.across.value();
+        kernel<<<static_cast<uint32_t>(ceil_div(warps, kWarps)), kWarps * kWarpSize, 0,
+                 stream_of(work)>>>(call, BatchRows<T>(out.y), BatchRows<T>(out.final_state));
         return launched();
       });
 }

@@ -1,5 +1,5 @@
 #include "adder/kernels/cuda/column_sums.h"
-#include "adder/kernels/cuda/conv_strip.cuh"
+#include "adder/kernels/cuda/conv_streams.cuh"
 #include "adder/kernels/cuda/functions.h"
 
 namespace adder::kernels::cuda {
@@ -19,7 +19,7 @@ constexpr int kBlocks = sizeof(T) == 2 ? 2 : 1;
 /// the kWidth - 1 tokens after it, which its last inputs reach, it computes once more.
 template <typename T>
 struct ConvGradients {
-  TokenRows<T> grad_y, grad_final, grad_x, grad_initial;
+  BatchRows<T> grad_y, grad_final, grad_x, grad_initial;
   float* partials;  // (blocks along strips, width + 1, channels): by k back, then the bias
 };
 
@@ -68,14 +68,14 @@ __device__ __forceinline__ void gradient_of_sum(const Taps<kWidth, kCount>& taps
   if (kSilu) taps.template convolve<kMasked>(reach, o);
 #pragma unroll
   for (int i = 0; i < kCount; ++i) {
-    if (kSilu) g[i] *= silu_slope(o[i], sigmoid(o[i]));
+    if (kSilu) g[i] *= silu_slope(o[i], fast_sigmoid(o[i]));
     if (!real) g[i] = 0;
   }
 }
 
 /// Adds what comes to x~[tau] through the final state.
 template <typename T, int kCount>
-__device__ __forceinline__ void add_final(const TokenRows<T>& grad_final, const ConvPlace& place,
+__device__ __forceinline__ void add_final(const BatchRows<T>& grad_final, const ConvPlace& place,
                                           const FinalTokens& tokens, int tau,
                                           float (&grad)[kCount]) {
   if (!tokens.has(tau)) return;
@@ -89,7 +89,7 @@ __device__ __forceinline__ void add_final(const TokenRows<T>& grad_final, const 
 /// The gradient of the initial state, which the first strip meets before its first token.
 template <typename T, int kCount>
 __device__ __forceinline__ void store_initial(const ConvCall<T>& call,
-                                              const TokenRows<T>& grad_initial,
+                                              const BatchRows<T>& grad_initial,
                                               const ConvPlace& place, int tau,
                                               const float (&grad)[kCount]) {
   const int j = tau + call.history();
@@ -111,7 +111,7 @@ struct BackwardWalk {
   RowStreams<T, kCount, kRows, 2> rows;  // of x and grad_y
   Taps<kWidth, kCount> taps;
   PendingGradients<kWidth, kCount> pending;
-  Documents documents;
+  RowDocuments documents;
   Reach reach;
   T* to;
 
@@ -124,7 +124,7 @@ struct BackwardWalk {
         stop(place.end + kLag),
         limit(min(stop, call.length)),
         rows({call.x, grads.grad_y}, place, limit),
-        taps(call, place),
+        taps(call, place, call.taps_in_fours),
         documents(call, place.b),
         reach(documents, place.begin),
         to(grads.grad_x.at(place.b, place.begin - kLag, place.channel)) {
@@ -168,13 +168,13 @@ struct BackwardWalk {
 template <int kCount>
 __device__ __forceinline__ void write_partial(const float (&sum)[kCount], float* partials,
                                               int first_channel, int channels) {
-  __shared__ float of_warp[kWarps][kWarp * kCount];
+  __shared__ float of_warp[kWarps][kWarpSize * kCount];
   __syncthreads();
 #pragma unroll
   for (int i = 0; i < kCount; ++i)
-    of_warp[threadIdx.x / kWarp][threadIdx.x % kWarp * kCount + i] = sum[i];
+    of_warp[threadIdx.x / kWarpSize][threadIdx.x % kWarpSize * kCount + i] = sum[i];
   __syncthreads();
-  for (int i = threadIdx.x; i < kWarp * kCount; i += kWarps * kWarp) {
+  for (int i = threadIdx.x; i < kWarpSize * kCount; i += kWarps * kWarpSize) {
     float total = 0;
 #pragma unroll
     for (int warp = 0; warp < kWarps; ++warp) total += of_warp[warp][i];
@@ -183,23 +183,24 @@ __device__ __forceinline__ void write_partial(const float (&sum)[kCount], float*
 }
 
 template <typename T, int kWidth, int kCount, bool kMasked>
-__global__ void __launch_bounds__(kWarps* kWarp, kBlocks<T>)
+__global__ void __launch_bounds__(kWarps* kWarpSize, kBlocks<T>)
     conv_backward(const ConvCall<T> call, const ConvGradients<T> grads) {
-  const ConvPlace place(call, kCount);
+  // The warps of a block have strips of the same channels; neighbouring blocks, neighbouring ones.
+  uint32_t across;
+  const uint32_t block = call.across.divide(blockIdx.x, across);
+  const ConvPlace place(call, kCount, block * kWarps + threadIdx.x / kWarpSize, across);
   StripSums<kWidth, kCount> sums;
   if (place.strip_exists) {
     const FinalTokens tokens =
-        grads.grad_final.given() ? FinalTokens(Documents(call, place.b)) : FinalTokens();
+        grads.grad_final.given() ? FinalTokens(RowDocuments(call, place.b)) : FinalTokens();
     if (place.channel < call.channels && call.silu)
       BackwardWalk<T, kWidth, kCount, kMasked, true>(call, grads, place, tokens).run(sums);
     else if (place.channel < call.channels)
       BackwardWalk<T, kWidth, kCount, kMasked, false>(call, grads, place, tokens).run(sums);
   }
   if (grads.partials == nullptr) return;
-  const int across = (call.channels + kWarp * kCount - 1) / (kWarp * kCount);
-  const int first_channel = static_cast<int>(blockIdx.x % across) * kWarp * kCount;
-  float* partials =
-      grads.partials + int64_t{blockIdx.x / across} * (call.width + 1) * call.channels;
+  const int first_channel = static_cast<int>(across) * kWarpSize * kCount;
+  float* partials = grads.partials + int64_t{block} * (call.width + 1) * call.channels;
 #pragma unroll
   for (int k = 0; k < kWidth; ++k)
     if (k < call.width)
@@ -236,15 +237,16 @@ DeviceAnswer causal_conv1d_backward(const Conv1dInputs& in, const Conv1dGradient
   return with_conv_types<kCount32, kCount16>(
       in, vectors, [&]<typename T, int width, int count, bool masked>() -> DeviceAnswer {
         const auto kernel = conv_backward<T, width, count, masked>;
-        const int64_t ring = RowStreams<T, count, kRows, 2>::ring_bytes(kWarps * kWarp);
-        const int64_t at_once = blocks_at_once(kernel, kWarps * kWarp, ring) * kWarps;
-        const ConvCall<T> call(in, strip_for(in, count, kStrip, at_once));
-        const int64_t rows = ceil_div(int64_t{call.batch} * call.strips, kWarps);
+        const int64_t ring = RowStreams<T, count, kRows, 2>::ring_bytes(kWarps * kWarpSize);
+        const int64_t at_once = blocks_at_once(kernel, kWarps * kWarpSize, ring) * kWarps;
+        const ConvCall<T> call(in, strip_for(in, count, kStrip, at_once), count);
+        const int64_t rows = ceil_div(call.all_strips(), kWarps);
         float* partials =
             sums ? take<float>(work, rows * (call.width + 1) * call.channels) : nullptr;
-        kernel<<<conv_blocks(call, count, kWarps), kWarps * kWarp, ring, stream_of(work)>>>(
-            call, {TokenRows<T>(grads.grad_y), TokenRows<T>(grads.grad_final_state),
-                   TokenRows<T>(grads.grad_x), TokenRows<T>(grads.grad_initial_state), partials});
+        const auto blocks = static_cast<uint32_t>(rows * call.across.value());
+        kernel<<<blocks, kWarps * kWarpSize, ring, stream_of(work)>>>(
+            call, {BatchRows<T>(grads.grad_y), BatchRows<T>(grads.grad_final_state),
+                   BatchRows<T>(grads.grad_x), BatchRows<T>(grads.grad_initial_state), partials});
         if (const DeviceAnswer wrong = launched()) return wrong;
         return sums ? sum_partials(partials, rows, in, grads, stream_of(work)) : nullptr;
       });

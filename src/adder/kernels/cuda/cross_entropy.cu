@@ -275,33 +275,20 @@ __global__ void __launch_bounds__(kThreads) walk_rows(const __grid_constant__ Lo
   wait_copies<0>();
 }
 
-/// Bytes of shared memory a block may ask for beside what `kernel` has of its own.
-template <typename Kernel>
-DeviceAnswer shared_limit(Kernel kernel, int& bytes, int& multiprocessors) {
-  int device = 0;
-  cudaFuncAttributes own;
-  for (const cudaError_t error :
-       {cudaGetDevice(&device),
-        cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
-        cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device),
-        cudaFuncGetAttributes(&own, kernel)})
-    if (const DeviceAnswer wrong = answer(error)) return wrong;
-  bytes -= static_cast<int>(own.sharedSizeBytes);
-  return nullptr;
-}
-
 template <typename T, typename G, bool kSoftcap>
 DeviceAnswer launch(LogitTile tile, const DeviceWork& work) {
   const auto kernel = walk_rows<T, G, kSoftcap>;
-  int limit = 0, multiprocessors = 0, resident = 0;
-  if (const DeviceAnswer wrong = shared_limit(kernel, limit, multiprocessors)) return wrong;
+  cudaFuncAttributes own;
+  if (const DeviceAnswer wrong = answer(cudaFuncGetAttributes(&own, kernel))) return wrong;
+  // Shared memory that a block may ask for beside what the kernel has of its own.
+  const int limit = device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin) -
+                    static_cast<int>(own.sharedSizeBytes);
+  if (const DeviceAnswer wrong =
+          answer(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, limit)))
+    return wrong;
   tile.kept = std::min(tile.vectors, limit / 16);
   const int bytes = 16 * tile.kept;
-  for (const cudaError_t error :
-       {cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, limit),
-        cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, kernel, kThreads, bytes)})
-    if (const DeviceAnswer wrong = answer(error)) return wrong;
-  const int64_t blocks = std::min<int64_t>(tile.rows, int64_t{resident} * multiprocessors);
+  const int64_t blocks = std::min(tile.rows, blocks_at_once(kernel, kThreads, bytes));
   kernel<<<static_cast<unsigned>(blocks), kThreads, bytes, stream_of(work)>>>(tile);
   return launched();
 }

@@ -31,4 +31,21 @@ constexpr int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
+/// Of the current device; 0 if it does not answer.
+inline int device_attribute(cudaDeviceAttr which) {
+  int device = 0, value = 0;
+  const bool answered = cudaGetDevice(&device) == cudaSuccess &&
+                        cudaDeviceGetAttribute(&value, which, device) == cudaSuccess;
+  return answered ? value : 0;
+}
+
+/// How many blocks of this size the device runs at once; 1 if it does not answer.
+template <typename Kernel>
+int64_t blocks_at_once(Kernel kernel, int threads, int64_t shared_bytes) {
+  int of_processor = 0;
+  cudaOccupancyMaxActiveBlocksPerMultiprocessor(&of_processor, kernel, threads, shared_bytes);
+  const int64_t blocks = of_processor * device_attribute(cudaDevAttrMultiProcessorCount);
+  return blocks > 0 ? blocks : 1;
+}
+
 }  // namespace adder::kernels::cuda

@@ -26,6 +26,15 @@ DeviceAnswer gated_rms_norm_backward(const GatedRmsNormInputs& in,
 
 DeviceAnswer cross_entropy_tile(const CrossEntropyTile& tile, const DeviceWork& work);
 
+DeviceAnswer embedding(const EmbeddingRows& args, const DeviceWork& work);
+DeviceAnswer embedding_backward(const EmbeddingGradient& args, const DeviceWork& work);
+DeviceAnswer swiglu(const SwigluInputs& in, const View<2>& y, const DeviceWork& work);
+DeviceAnswer swiglu_backward(const SwigluInputs& in, const SwigluGradients& grads,
+                             const DeviceWork& work);
+DeviceAnswer rotary(const RotaryTokens& args, const DeviceWork& work);
+
+DeviceAnswer draw(const Draw& what, int64_t count, float* out, const DeviceWork& work);
+
 DeviceAnswer gradient_norm(const AdamwTensors& tensors, const DeviceWork& work);
 DeviceAnswer adamw(const AdamwTensors& tensors, const DeviceWork& work);
 

@@ -1,3 +1,4 @@
+#include "adder/kernels/cuda/fast_silu.cuh"
 #include "adder/kernels/cuda/functions.h"
 #include "adder/kernels/cuda/norm_rows.cuh"
 
@@ -37,26 +38,15 @@ struct GatedNorm {
     float gate[kCount];
     unpack<T, kCount>(z_packed, gate);
 #pragma unroll
-    for (int i = 0; i < kCount; ++i) values[i] *= silu(gate[i]);
-  }
-
-  __device__ __forceinline__ float squares(const Row& row) const {
-    float sum = 0;
-#pragma unroll
-    for (int k = 0; k < kVectors; ++k)
-#pragma unroll
-      for (int i = 0; i < kCount; ++i) sum += row.v[k][i] * row.v[k][i];
-    return sum;
+    for (int i = 0; i < kCount; ++i) values[i] *= fast_silu(gate[i]);
   }
 
   __device__ __forceinline__ void write(const Row& row, const RowPlace& place, float rho) const {
 #pragma unroll
     for (int k = 0; k < kVectors; ++k) {
       if (!place.has(k)) continue;
-      float w[kCount], to[kCount];
-      load_weight(weight + place.column(k), w);
-#pragma unroll
-      for (int i = 0; i < kCount; ++i) to[i] = row.v[k][i] * rho * w[i];
+      float to[kCount];
+      scale_by_weight(row.v[k], rho, weight + place.column(k), to);
       if constexpr (kGate == Gate::kAfterNorm) multiply_by_gate(to, row.z[k]);
       store<T, kCount>(y.at(place, k), to);
     }
@@ -66,12 +56,12 @@ struct GatedNorm {
 /// One element's terms: x, the gate silu(z) and its slope (1 and 0 without one), grad_y weight.
 template <Gate kGate>
 struct Terms {
-  float x, gate = 1, slope = 0, grad_yw;
+  float x, weight, gate = 1, slope = 0, grad_yw;
 
   __device__ __forceinline__ Terms(float x, float z, float grad_y, float weight)
-      : x(x), grad_yw(grad_y * weight) {
+      : x(x), weight(weight), grad_yw(grad_y * weight) {
     if constexpr (kGate != Gate::kNone) {
-      const float s = sigmoid(z);
+      const float s = fast_sigmoid(z);
       gate = z * s;
       slope = silu_slope(z, s);
     }
@@ -130,14 +120,16 @@ struct GatedNormBackward {
 #pragma unroll
     for (int k = 0; k < kVectors; ++k) {
       if (!place.has(k)) continue;
-      float to_x[kCount], to_z[kCount];
+      float to_x[kCount], to_z[kCount], to_y[kCount];
       each(row, place, k, [&](int i, const Terms<kGate>& terms, float gy) {
         const float n = terms.v() * rho, grad_v = rho * (terms.g() - n * mean);
         const bool after = kGate == Gate::kAfterNorm;
+        to_y[i] = n * terms.weight * (after ? terms.gate : 1.0f);
         to_x[i] = kGate == Gate::kBeforeNorm ? grad_v * terms.gate : grad_v;
         to_z[i] = (after ? terms.grad_yw * n : grad_v * terms.x) * terms.slope;
         grad_weight[k][i] += gy * n * (after ? terms.gate : 1.0f);
       });
+      if (forward.y.given()) store<T, kCount>(forward.y.at(place, k), to_y);
       if (grad_x.given()) store<T, kCount>(grad_x.at(place, k), to_x);
       if (grad_z.given()) store<T, kCount>(grad_z.at(place, k), to_z);
     }
@@ -195,13 +187,14 @@ DeviceAnswer gated_rms_norm_backward(const GatedRmsNormInputs& in,
                                      const GatedRmsNormGradients& grads, const DeviceWork& work) {
   if (in.weight.stride[0] != 1) return "gated_rms_norm_backward: weight is not contiguous";
   if (in.x.size[1] == 0) return nullptr;
-  return with_types(in, aligned(in, grads.grad_y, grads.grad_x, grads.grad_z), kGoodWarpsBackward,
-                    [&]<typename T, Gate gate, int count, int vectors>(const RowSplit& split) {
-                      const GatedNormBackward<T, gate, count, vectors> norm{
-                          forward_of<T, gate, count, vectors>(in, {}), RowArray<T>(grads.grad_y),
-                          RowArray<T>(grads.grad_x), RowArray<T>(grads.grad_z)};
-                      return run_backward(norm, split, grads.grad_weight, work);
-                    });
+  return with_types(
+      in, aligned(in, grads.grad_y, grads.grad_x, grads.grad_z, grads.normed), kGoodWarpsBackward,
+      [&]<typename T, Gate gate, int count, int vectors>(const RowSplit& split) {
+        const GatedNormBackward<T, gate, count, vectors> norm{
+            forward_of<T, gate, count, vectors>(in, grads.normed), RowArray<T>(grads.grad_y),
+            RowArray<T>(grads.grad_x), RowArray<T>(grads.grad_z)};
+        return run_backward(norm, split, grads.grad_weight, work);
+      });
 }
 
 }  // namespace adder::kernels::cuda

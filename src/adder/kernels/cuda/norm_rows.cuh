@@ -7,6 +7,8 @@
 // A Norm (rms_norm.cu, gated_rms_norm.cu) says what v and g are.
 #pragma once
 
+#include <algorithm>
+
 #include "adder/kernels/cuda/column_sums.h"
 #include "adder/kernels/cuda/rows.cuh"
 
@@ -20,13 +22,12 @@ struct RowSplit {
   int warps = 1;              // to a row
   int vectors = 0;            // to a thread, in a chunk
   int chunks = 1;             // a row that does not fit in registers is read piece by piece, twice
+  int slots = 1;              // rows that a block works on at once, each in its slot
   float eps = 0;
 
   static constexpr int kMaxWarps = 8;  // of a block
-  /// Rows that a block works on at once, each in its slot.
-  __host__ __device__ int slots() const { return warps == 1 ? 4 : 1; }
-  int threads() const { return kWarp * warps * slots(); }
-  int64_t blocks_for_all() const { return ceil_div(rows, slots()); }
+  int threads() const { return kWarpSize * warps * slots; }
+  int64_t blocks_for_all() const { return ceil_div(rows, slots); }
 };
 
 /// Where a thread is in a row: its vector k begins at column(k), if has(k).
@@ -78,6 +79,35 @@ __device__ __forceinline__ void load_weight(const float* from, float (&to)[kCoun
   }
 }
 
+/// Those of vector k, zeros where there is none.
+template <int kCount>
+__device__ __forceinline__ void load_weight(const float* from, const RowPlace& place, int k,
+                                            float (&to)[kCount]) {
+  const bool has = place.has(k);
+  load_weight(has ? from + place.column(k) : from, to);
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) to[i] = has ? to[i] : 0.0f;
+}
+
+template <int kVectors, int kCount>
+__device__ __forceinline__ float sum_of_squares(const float (&v)[kVectors][kCount]) {
+  float sum = 0;
+#pragma unroll
+  for (int k = 0; k < kVectors; ++k)
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) sum += v[k][i] * v[k][i];
+  return sum;
+}
+
+/// v rho weight
+template <int kCount>
+__device__ __forceinline__ void scale_by_weight(const float (&v)[kCount], float rho,
+                                                const float* weight, float (&to)[kCount]) {
+  load_weight(weight, to);
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) to[i] *= v[i] * rho;
+}
+
 /// The place of this thread in the first of its block's rows, and which rows its block does.
 struct RowWalk {
   RowPlace place;
@@ -86,11 +116,11 @@ struct RowWalk {
   int slot, chunk_width;
 
   __device__ RowWalk(const RowSplit& split, int count) {
-    const int of_row = split.warps * kWarp;
+    const int of_row = split.warps * kWarpSize;
     block = blockIdx.x / split.groups;
     slot = static_cast<int>(threadIdx.x) / of_row;
-    place.row = block * split.slots() + slot;
-    next = int64_t{gridDim.x / split.groups} * split.slots();
+    place.row = block * split.slots + slot;
+    next = int64_t{gridDim.x / split.groups} * split.slots;
     place.group_begin = static_cast<int>(blockIdx.x % split.groups) * split.width;
     place.first = static_cast<int>(threadIdx.x % of_row) * count;
     place.step = of_row * count;
@@ -105,7 +135,7 @@ struct RowWalk {
 };
 
 template <class Norm>
-__global__ void __launch_bounds__(kWarp* RowSplit::kMaxWarps)
+__global__ void __launch_bounds__(kWarpSize* RowSplit::kMaxWarps)
     norm_forward(const Norm norm, const RowSplit split) {
   const RowWalk walk(split, Norm::kCount);
   if (walk.place.row >= split.rows) return;  // with all warps of the row
@@ -113,9 +143,9 @@ __global__ void __launch_bounds__(kWarp* RowSplit::kMaxWarps)
   float squares[1] = {0};
   for (int chunk = 0; chunk < split.chunks; ++chunk) {
     norm.load(row, walk.at(chunk));
-    squares[0] += norm.squares(row);
+    squares[0] += sum_of_squares(row.v);
   }
-  row_sums(squares, split.warps);
+  row_sums(squares, walk.slot, split.warps, 0);
   const float rho = rsqrtf(squares[0] / static_cast<float>(split.width) + split.eps);
   for (int chunk = split.chunks - 1; chunk >= 0; --chunk) {
     if (chunk + 1 < split.chunks) norm.load(row, walk.at(chunk));
@@ -149,21 +179,19 @@ __device__ void flush(WeightSums<kVectors, kCount>& sums, const RowPlace& place,
 template <int kVectors, int kCount>
 __device__ void write_sums(const WeightSums<kVectors, kCount>& sums, const RowWalk& walk,
                            float* partials, const RowSplit& split) {
-  __shared__ float of_thread[kCount][RowSplit::kMaxWarps * kWarp];
-  const int of_row = split.warps * kWarp;
+  __shared__ float of_thread[RowSplit::kMaxWarps * kWarpSize][kCount];
+  const float* of_slot = &of_thread[0][0];  // slots side by side, each its columns
+  const int columns = walk.place.step, first = walk.place.group_begin;
 #pragma unroll
   for (int k = 0; k < kVectors; ++k) {
     __syncthreads();
 #pragma unroll
-    for (int i = 0; i < kCount; ++i) of_thread[i][threadIdx.x] = sums.at[k][i];
+    for (int i = 0; i < kCount; ++i) of_thread[threadIdx.x][i] = sums.at[k][i];
     __syncthreads();
-    if (walk.slot != 0 || !walk.place.has(k)) continue;
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) {
+    for (int column = static_cast<int>(threadIdx.x); column < columns; column += blockDim.x) {
       float total = 0;
-      for (int slot = 0; slot < split.slots(); ++slot)
-        total += of_thread[i][slot * of_row + threadIdx.x];
-      partials[walk.place.column(k) + i] = total;
+      for (int slot = 0; slot < split.slots; ++slot) total += of_slot[slot * columns + column];
+      if (k * columns + column < split.width) partials[first + k * columns + column] = total;
     }
   }
 }
@@ -171,32 +199,33 @@ __device__ void write_sums(const WeightSums<kVectors, kCount>& sums, const RowWa
 /// Each block takes every so many rows; `partials` (blocks of a group, groups x width) gets the
 /// sums for the gradient of the weight, if it is wanted.
 template <class Norm>
-__global__ void __launch_bounds__(kWarp* RowSplit::kMaxWarps)
+__global__ void __launch_bounds__(kWarpSize* RowSplit::kMaxWarps, 2)
     norm_backward(const Norm norm, const RowSplit split, float* partials) {
   const RowWalk walk(split, Norm::kCount);
   const float share = 1.0f / static_cast<float>(split.width);
   if (partials != nullptr) partials += walk.block * split.width * split.groups;
   typename Norm::Row row;
   WeightSums<Norm::kVectors, Norm::kCount> weight_sums;
+  const bool whole = split.chunks == 1;
   RowWalk at = walk;
-  for (; at.place.row < split.rows; at.place.row += at.next) {
+  for (int turn = 0; at.place.row < split.rows; at.place.row += at.next, ++turn) {
     float sums[2] = {0, 0};  // v^2 and v g
     for (int chunk = 0; chunk < split.chunks; ++chunk) {
       norm.load(row, at.at(chunk));
       norm.add_sums(row, at.at(chunk), sums);
     }
-    row_sums(sums, split.warps);
+    row_sums(sums, walk.slot, split.warps, turn);
     const float rho = rsqrtf(sums[0] * share + split.eps);
     const float mean = rho * sums[1] * share;  // of n g
     for (int chunk = split.chunks - 1; chunk >= 0; --chunk) {
       const RowPlace place = at.at(chunk);
       if (chunk + 1 < split.chunks) norm.load(row, place);
       norm.write(row, place, rho, mean, weight_sums.at);
-      if (split.chunks > 1 && partials != nullptr)
+      if (!whole && partials != nullptr)
         flush(weight_sums, place, partials, at.place.row == walk.place.row);
     }
   }
-  if (split.chunks == 1 && partials != nullptr) write_sums(weight_sums, walk, partials, split);
+  if (whole && partials != nullptr) write_sums(weight_sums, walk, partials, split);
 }
 
 /// Elements of a row that a thread may hold, when it reads vectors; single elements: the fewest.
@@ -223,9 +252,6 @@ DeviceAnswer with_vectors(const RowSplit& split, const Body& body) {
   return body.template operator()<kElements[0] / kCount>();
 }
 
-/// As many blocks as the device runs at once, but no more than there are rows.
-int64_t resident_blocks(const void* kernel, const RowSplit& split);
-
 template <class Norm>
 DeviceAnswer run_forward(const Norm& norm, const RowSplit& split, const DeviceWork& work) {
   const auto blocks = static_cast<uint32_t>(split.blocks_for_all() * split.groups);
@@ -234,17 +260,19 @@ DeviceAnswer run_forward(const Norm& norm, const RowSplit& split, const DeviceWo
 }
 
 template <class Norm>
-DeviceAnswer run_backward(const Norm& norm, const RowSplit& split, const View<1>& grad_weight,
+DeviceAnswer run_backward(const Norm& norm, RowSplit split, const View<1>& grad_weight,
                           const DeviceWork& work) {
-  const void* kernel = reinterpret_cast<const void*>(&norm_backward<Norm>);
+  // Few blocks, as measured: each leaves sums behind.
+  split.slots = split.warps == 1 ? 4 : split.warps <= RowSplit::kMaxWarps / 2 ? 2 : 1;
+  const auto kernel = norm_backward<Norm>;
   // Without rows there is nothing to add up, and the sums are 0.
-  const int64_t blocks = split.rows == 0 ? 0 : resident_blocks(kernel, split),
+  const int64_t at_once = blocks_at_once(kernel, split.threads(), 0) / split.groups,
+                blocks = std::min(std::max<int64_t>(1, at_once), split.blocks_for_all()),
                 width = int64_t{split.width} * split.groups;
   float* partials = grad_weight.given() ? take<float>(work, blocks * width) : nullptr;
   if (blocks > 0) {
-    norm_backward<Norm>
-        <<<static_cast<uint32_t>(blocks * split.groups), split.threads(), 0, stream_of(work)>>>(
-            norm, split, partials);
+    kernel<<<static_cast<uint32_t>(blocks * split.groups), split.threads(), 0, stream_of(work)>>>(
+        norm, split, partials);
     if (const DeviceAnswer wrong = launched()) return wrong;
   }
   if (!grad_weight.given()) return nullptr;

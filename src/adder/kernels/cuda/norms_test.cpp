@@ -146,6 +146,29 @@ TEST(CudaRmsNorm, GradientsThatNobodyWantsAreLeftOut) {
   EXPECT_TRUE(some.grad_residual.same_bytes(all.grad_residual));
 }
 
+// The sum that the forward pass gives stands in for x and residual.
+TEST(CudaRmsNorm, BackwardNeedsNoMoreThanTheSum) {
+  ADDER_NEEDS_DEVICE();
+  for (const int64_t width : {65, 768, 2048, 20000}) {
+    const RmsCase c{.rows = 40, .width = width, .gap = width % 2, .x = DType::bf16};
+    RmsArrays both(c), sum(c);
+    both.run_on_device();
+    OnDevice on;
+    const TestWork work;
+    EXPECT_STREQ(
+        cuda::rms_norm_backward(
+            {{}, on(both.weight.view()), on(both.new_residual.view()), 1e-5},
+            {on(sum.grad_y.view()), on(sum.grad_new_residual.view()), on(sum.grad_x.view()),
+             on(sum.grad_weight.view()), on(sum.grad_residual.view())},
+            work),
+        nullptr);
+    on.fetch();
+    EXPECT_TRUE(sum.grad_x.same_bytes(both.grad_x)) << width;
+    EXPECT_TRUE(sum.grad_residual.same_bytes(both.grad_residual)) << width;
+    EXPECT_TRUE(sum.grad_weight.same_bytes(both.grad_weight)) << width;
+  }
+}
+
 TEST(CudaRmsNorm, RepeatsBitForBit) {
   ADDER_NEEDS_DEVICE();
   const RmsCase c{.rows = 5000, .width = 64, .x = DType::bf16};
@@ -164,7 +187,7 @@ struct GatedCase {
 
 struct GatedArrays {
   GatedCase c;
-  Array<2> x, z, y, grad_y, grad_x, grad_z;
+  Array<2> x, z, y, grad_y, grad_x, grad_z, normed;
   Array<1> weight, grad_weight;
 
   explicit GatedArrays(const GatedCase& chosen) : c(chosen) {
@@ -176,6 +199,7 @@ struct GatedArrays {
     grad_y = rows_of(c.x).fill(rng);
     y = rows_of(c.x);
     grad_x = rows_of(c.x);
+    normed = rows_of(c.x);
     grad_weight = Array<1>(DType::f32, {width});
     if (c.with_z) {
       z = rows_of(c.x).fill(rng, 2);
@@ -193,9 +217,10 @@ struct GatedArrays {
     in.x = on(in.x), in.weight = on(in.weight), in.z = on(in.z);
     EXPECT_STREQ(cuda::gated_rms_norm(in, on(y.view()), work), nullptr);
     EXPECT_STREQ(
-        cuda::gated_rms_norm_backward(
-            in, {on(grad_y.view()), on(grad_x.view()), on(grad_weight.view()), on(grad_z.view())},
-            work),
+        cuda::gated_rms_norm_backward(in,
+                                      {on(grad_y.view()), on(grad_x.view()), on(grad_weight.view()),
+                                       on(grad_z.view()), on(normed.view())},
+                                      work),
         nullptr);
     on.fetch();
   }
@@ -232,11 +257,31 @@ TEST(CudaGatedRmsNorm, MatchesReference) {
     ref::gated_rms_norm<double>(a.inputs(), y);
     ref::gated_rms_norm_backward<double>(a.inputs(), {a.grad_y, grad_x, grad_weight, grad_z});
     EXPECT_LT(error_of(a.y.view(), y.view()), 1e-5);
+    EXPECT_LT(error_of(a.normed.view(), y.view()), 1e-5);
     EXPECT_LT(error_of(a.grad_x.view(), grad_x.view()), 1e-5);
     EXPECT_LT(error_of(a.grad_z.view(), grad_z.view()), 1e-5);
     EXPECT_LT(error_of(a.grad_weight.view(), grad_weight.view()), 1e-5);
     EXPECT_TRUE(a.y.gaps_untouched() && a.grad_x.gaps_untouched());
   }
+}
+
+TEST(CudaGatedRmsNorm, GivesYOnceMoreWithoutChangingTheGradients) {
+  ADDER_NEEDS_DEVICE();
+  const GatedCase c{.rows = 300, .group_size = 1536, .x = DType::bf16};
+  GatedArrays all(c), some(c);
+  all.run_on_device();
+  OnDevice on;
+  const TestWork work;
+  GatedRmsNormInputs in = some.inputs();
+  in.x = on(in.x), in.weight = on(in.weight), in.z = on(in.z);
+  EXPECT_STREQ(cuda::gated_rms_norm_backward(in,
+                                             {on(some.grad_y.view()), on(some.grad_x.view()),
+                                              on(some.grad_weight.view()), on(some.grad_z.view())},
+                                             work),
+               nullptr);
+  on.fetch();
+  EXPECT_TRUE(some.grad_x.same_bytes(all.grad_x) && some.grad_z.same_bytes(all.grad_z));
+  EXPECT_TRUE(some.grad_weight.same_bytes(all.grad_weight));
 }
 
 TEST(CudaGatedRmsNorm, RepeatsBitForBit) {

@@ -17,7 +17,7 @@ struct RmsNorm {
   const float* weight;
 
   struct Row {
-    float r[kVectors][kCount];
+    float v[kVectors][kCount];
   };
 
   __device__ __forceinline__ void load(Row& row, const RowPlace& place) const {
@@ -28,31 +28,20 @@ struct RmsNorm {
 #pragma unroll
     for (int k = 0; k < kVectors; ++k) {
       float added[kCount];
-      unpack<T, kCount>(x_packed[k], row.r[k]);
+      unpack<T, kCount>(x_packed[k], row.v[k]);
       unpack<R, kCount>(residual_packed[k], added);
 #pragma unroll
-      for (int i = 0; i < kCount; ++i) row.r[k][i] += added[i];
+      for (int i = 0; i < kCount; ++i) row.v[k][i] += added[i];
     }
-  }
-
-  __device__ __forceinline__ float squares(const Row& row) const {
-    float sum = 0;
-#pragma unroll
-    for (int k = 0; k < kVectors; ++k)
-#pragma unroll
-      for (int i = 0; i < kCount; ++i) sum += row.r[k][i] * row.r[k][i];
-    return sum;
   }
 
   __device__ __forceinline__ void write(const Row& row, const RowPlace& place, float rho) const {
 #pragma unroll
     for (int k = 0; k < kVectors; ++k) {
       if (!place.has(k)) continue;
-      float w[kCount], to[kCount];
-      load_weight(weight + place.column(k), w);
-#pragma unroll
-      for (int i = 0; i < kCount; ++i) to[i] = row.r[k][i] * rho * w[i];
-      if (new_residual.given()) store<R, kCount>(new_residual.at(place, k), row.r[k]);
+      float to[kCount];
+      scale_by_weight(row.v[k], rho, weight + place.column(k), to);
+      if (new_residual.given()) store<R, kCount>(new_residual.at(place, k), row.v[k]);
       store<T, kCount>(y.at(place, k), to);
     }
   }
@@ -81,7 +70,7 @@ struct RmsNormBackward {
 
   __device__ __forceinline__ void add_sums(const Row& row, const RowPlace& place,
                                            float (&sums)[2]) const {
-    sums[0] += forward.squares(row.in);
+    sums[0] += sum_of_squares(row.in.v);
 #pragma unroll
     for (int k = 0; k < kVectors; ++k) {
       if (!place.has(k)) continue;
@@ -89,7 +78,7 @@ struct RmsNormBackward {
       load_weight(forward.weight + place.column(k), w);
       unpack<T, kCount>(row.grad_y[k], gy);
 #pragma unroll
-      for (int i = 0; i < kCount; ++i) sums[1] += row.in.r[k][i] * (gy[i] * w[i]);
+      for (int i = 0; i < kCount; ++i) sums[1] += row.in.v[k][i] * (gy[i] * w[i]);
     }
   }
 
@@ -104,7 +93,7 @@ struct RmsNormBackward {
       unpack<R, kCount>(row.grad_new_residual[k], grad_r);
 #pragma unroll
       for (int i = 0; i < kCount; ++i) {
-        const float n = row.in.r[k][i] * rho;
+        const float n = row.in.v[k][i] * rho;
         grad_r[i] += rho * (gy[i] * w[i] - n * mean);
         grad_weight[k][i] += gy[i] * n;
       }
@@ -126,11 +115,12 @@ constexpr int64_t vector_of(int64_t x_size, int64_t residual_size) {
 }
 
 /// The call's types and vectors as constants: body.template operator()<T, R, count,
-/// vectors>(split).
+/// vectors>(split). `y`, or its gradient: of x's size and type.
 template <typename Body>
-DeviceAnswer with_types(const RmsNormInputs& in, DType residual, bool aligned, const Body& body) {
+DeviceAnswer with_types(const View<2>& y, double eps, DType residual, bool aligned,
+                        const Body& body) {
   const auto with_count = [&]<typename T, typename R, int count>() {
-    const RowSplit split = split_rows(in.x.size[0], in.x.size[1], 1, in.eps, count, kGoodWarps);
+    const RowSplit split = split_rows(y.size[0], y.size[1], 1, eps, count, kGoodWarps);
     return with_vectors<count>(split, [&]<int vectors>() {
       return body.template operator()<T, R, count, vectors>(split);
     });
@@ -140,7 +130,7 @@ DeviceAnswer with_types(const RmsNormInputs& in, DType residual, bool aligned, c
                    : with_count.template operator()<T, R, 1>();
   };
   using bf16 = __nv_bfloat16;
-  if (in.x.dtype == DType::bf16)
+  if (y.dtype == DType::bf16)
     return residual == DType::bf16 ? with_type.template operator()<bf16, bf16>()
                                    : with_type.template operator()<bf16, float>();
   return residual == DType::bf16 ? with_type.template operator()<float, bf16>()
@@ -170,7 +160,7 @@ DeviceAnswer rms_norm(const RmsNormInputs& in, const RmsNormOutputs& out, const 
   if (in.x.size[0] == 0 || in.x.size[1] == 0) return nullptr;
   const int64_t count = vector_of(size_of(in.x.dtype), size_of(stream));
   const bool aligned = all_in_vectors(count, in.x, in.weight, in.residual, out.y, out.new_residual);
-  return with_types(in, stream, aligned,
+  return with_types(out.y, in.eps, stream, aligned,
                     [&]<typename T, typename R, int count, int vectors>(const RowSplit& split) {
                       return run_forward(forward_of<T, R, count, vectors>(in, out), split, work);
                     });
@@ -179,15 +169,15 @@ DeviceAnswer rms_norm(const RmsNormInputs& in, const RmsNormOutputs& out, const 
 DeviceAnswer rms_norm_backward(const RmsNormInputs& in, const RmsNormGradients& grads,
                                const DeviceWork& work) {
   const DType stream =
-      residual_type(in.x.dtype, in.residual, grads.grad_new_residual, grads.grad_residual);
+      residual_type(grads.grad_y.dtype, in.residual, grads.grad_new_residual, grads.grad_residual);
   if (!all_of_type(stream, in.residual, grads.grad_new_residual, grads.grad_residual))
     return "rms_norm_backward: the residual and its gradients differ in type";
   if (in.weight.stride[0] != 1) return "rms_norm_backward: weight is not contiguous";
-  if (in.x.size[1] == 0) return nullptr;
-  const int64_t count = vector_of(size_of(in.x.dtype), size_of(stream));
+  if (grads.grad_y.size[1] == 0) return nullptr;
+  const int64_t count = vector_of(size_of(grads.grad_y.dtype), size_of(stream));
   const bool aligned = all_in_vectors(count, in.x, in.weight, in.residual, grads.grad_y,
                                       grads.grad_new_residual, grads.grad_x, grads.grad_residual);
-  return with_types(in, stream, aligned,
+  return with_types(grads.grad_y, in.eps, stream, aligned,
                     [&]<typename T, typename R, int count, int vectors>(const RowSplit& split) {
                       const RmsNormBackward<T, R, count, vectors> norm{
                           forward_of<T, R, count, vectors>(in, {}), RowArray<T>(grads.grad_y),

@@ -8,7 +8,7 @@
 
 namespace adder::kernels::cuda {
 
-inline constexpr int kWarp = 32;
+inline constexpr int kWarpSize = 32;
 
 template <int kBytes>
 struct WordsOf;
@@ -38,6 +38,12 @@ __device__ __forceinline__ Packed<T, kCount> load(const T* from) {
   return *reinterpret_cast<const Packed<T, kCount>*>(from);
 }
 
+/// For what nothing reads again soon: it leaves the caches first, and so makes room.
+template <typename T, int kCount>
+__device__ __forceinline__ Packed<T, kCount> load_once(const T* from) {
+  return __ldcs(reinterpret_cast<const Packed<T, kCount>*>(from));
+}
+
 template <typename T, int kCount>
 __device__ __forceinline__ void unpack(const Packed<T, kCount>& packed, float (&to)[kCount]) {
   if constexpr (std::is_same_v<T, float>) {
@@ -57,7 +63,7 @@ __device__ __forceinline__ void unpack(const Packed<T, kCount>& packed, float (&
 }
 
 template <typename T, int kCount>
-__device__ __forceinline__ void store(T* to, const float (&from)[kCount]) {
+__device__ __forceinline__ Packed<T, kCount> pack(const float (&from)[kCount]) {
   Packed<T, kCount> packed;
   if constexpr (std::is_same_v<T, float>) {
     float* words = reinterpret_cast<float*>(&packed);
@@ -71,7 +77,19 @@ __device__ __forceinline__ void store(T* to, const float (&from)[kCount]) {
     for (int i = 0; i < kCount / 2; ++i)
       pairs[i] = __floats2bfloat162_rn(from[2 * i], from[2 * i + 1]);
   }
-  *reinterpret_cast<Packed<T, kCount>*>(to) = packed;
+  return packed;
+}
+
+/// By one instruction: the compiler cuts a plain assignment in words of 4 bytes where it likes.
+template <typename T, int kCount>
+__device__ __forceinline__ void store(T* to, const float (&from)[kCount]) {
+  __stwb(reinterpret_cast<Packed<T, kCount>*>(to), pack<T, kCount>(from));
+}
+
+/// As load_once().
+template <typename T, int kCount>
+__device__ __forceinline__ void store_once(T* to, const float (&from)[kCount]) {
+  __stcs(reinterpret_cast<Packed<T, kCount>*>(to), pack<T, kCount>(from));
 }
 
 /// Can a view be read in vectors of `count`: base, strides and width divide?
@@ -92,45 +110,30 @@ bool all_in_vectors(int64_t count, const Views&... views) {
 
 __device__ __forceinline__ float warp_sum(float value) {
 #pragma unroll
-  for (int lanes = kWarp / 2; lanes > 0; lanes /= 2)
+  for (int lanes = kWarpSize / 2; lanes > 0; lanes /= 2)
     value += __shfl_xor_sync(0xffffffffu, value, lanes);
   return value;
 }
 
-/// The sums over the `warps` warps of a block that share its row, the same in each of their
-/// threads: all of the block, or one, which then waits for no other.
+/// The sums over the threads of a row, the same in each of them: the warps [slot warps,
+/// (slot + 1) warps) of a block, which wait for no others. `turn`: of another parity than in the
+/// call before.
 template <int kSums>
-__device__ __forceinline__ void row_sums(float (&sums)[kSums], int warps) {
+__device__ __forceinline__ void row_sums(float (&sums)[kSums], int slot, int warps, int turn) {
 #pragma unroll
   for (int i = 0; i < kSums; ++i) sums[i] = warp_sum(sums[i]);
   if (warps == 1) return;
-  __shared__ float of_warp[kWarp][kSums];
-  __syncthreads();  // the sums of the row before were read
-  if (threadIdx.x % kWarp == 0)
-    for (int i = 0; i < kSums; ++i) of_warp[threadIdx.x / kWarp][i] = sums[i];
-  __syncthreads();
+  __shared__ float of_warp[2][kWarpSize][kSums];
+  if (threadIdx.x % kWarpSize == 0)
+    for (int i = 0; i < kSums; ++i) of_warp[turn % 2][threadIdx.x / kWarpSize][i] = sums[i];
+  // A barrier of the row's own; 0 is that of __syncthreads().
+  asm volatile("bar.sync %0, %1;" ::"r"(slot + 1), "r"(warps * kWarpSize) : "memory");
 #pragma unroll
-  for (int i = 0; i < kSums; ++i) {
-    sums[i] = 0;
-    for (int warp = 0; warp < warps; ++warp) sums[i] += of_warp[warp][i];
-  }
-}
-
-/// By the special function unit: 2 of its instructions, an error of a few units in the last place.
-__device__ __forceinline__ float sigmoid(float x) {
-  float power, result;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x * -1.4426950408889634f));
-  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(1.0f + power));
-  return result;
-}
-
-__device__ __forceinline__ float silu(float x) {
-  return x * sigmoid(x);
-}
-
-/// d silu(x) / dx, with s = sigmoid(x).
-__device__ __forceinline__ float silu_slope(float x, float s) {
-  return s * (1.0f + x * (1.0f - s));
+  for (int i = 0; i < kSums; ++i) sums[i] = 0;
+#pragma unroll 1
+  for (int warp = slot * warps; warp < (slot + 1) * warps; ++warp)
+#pragma unroll
+    for (int i = 0; i < kSums; ++i) sums[i] += of_warp[turn % 2][warp][i];
 }
 
 }  // namespace adder::kernels::cuda

@@ -7,8 +7,7 @@
 // and once, with Z summed over the heads: dB_l += sum_m Z[l,m] C_m, dC_m += sum_l Z[l,m] B_l.
 #pragma once
 
-#include "adder/kernels/cuda/ssd_backward_tile.cuh"
-#include "adder/kernels/cuda/wgmma.cuh"
+#include "adder/kernels/cuda/ssd_backward_key_rows.cuh"
 
 namespace adder::kernels::cuda {
 
@@ -60,63 +59,34 @@ class KeyTeam {
   }
 
   __device__ __forceinline__ void write(const Tiles& all) const {
-    float* part = of_C_ ? all.space.dC : all.space.dB;
-    const Rows& whole = of_C_ ? all.grad_C : all.grad_B;
-    if (part != nullptr)
-      write_part(all.sizes, part);
-    else if (whole.data != nullptr)
-      write_rows(whole);
+    write_keys<N>(all, tile_, of_C_, row0_, gradient_);
   }
 
  private:
   static constexpr int kTiles = N / 8, kHalf = kTiles / 2;  // of eight states
   using Half = float[kHalf][4];
 
-  /// A part of <S, G>: the diagonal of S G^T, 16 channels and half of the states.
+  /// A part of <S, G>: of 16 channels and half of the states.
   __device__ __forceinline__ void states(const typename Memory::Head& in, HeadSums& sums) const {
-    const StateBlocks<N> S{shared_address(in.S)}, G{shared_address(in.G)};
-    float product[2][4] = {};
-    if (16 * warp_ < P) {
-#pragma unroll
-      for (int k = 0; k < N / 2; k += 16) {
-        uint32_t a[4], b[4];
-        S.load_a(a, 16 * warp_, of_C_ * (N / 2) + k);
-        G.load_b_of_rows(b, 16 * warp_, of_C_ * (N / 2) + k);
-        mma(product[0], a, b[0], b[1]);
-        mma(product[1], a, b[2], b[3]);
-      }
-    }
-    const int g = lane_ / 4, column = lane_ % 4 * 2;
-    const float sum = sum_of_warp((column == g ? product[0][0] + product[1][2] : 0.f) +
-                                  (column + 1 == g ? product[0][1] + product[1][3] : 0.f));
+    const float sum = row0_ < P ? diagonal_part<N>({shared_address(in.S)}, {shared_address(in.G)},
+                                                   row0_, of_C_ * (N / 2))
+                                : 0.f;
     if (lane_ == 0) sums.states[4 * of_C_ + warp_] = sum;
   }
 
   /// product = Y T for half of the states from `column` on; y of this warp's rows.
   static __device__ __forceinline__ void multiply(Half& product, const uint32_t (&y)[P / 16][4],
                                                   const StateBlocks<N>& T, int column) {
-    if constexpr (kHasWgmma) {
-      constexpr int kDown = StateBlocks<N>::block(8, 0) * 128;
-      const Operand b = blocks_operand(T.address + StateBlocks<N>::block(0, column) * 128, kDown);
-      auto& flat = reinterpret_cast<Accumulator<N / 2>&>(product);
-      wgmma_fence();
 #pragma unroll
-      for (int k = 0; k < P / 16; ++k) wgmma<true>(flat, y[k], b.at(2 * kDown * k), k > 0);
-      wgmma_commit();
-      wgmma_wait<0>();
-      pin(flat);
-    } else {
+    for (int n = 0; n < kHalf; n += 2) {
 #pragma unroll
-      for (int n = 0; n < kHalf; n += 2) {
+      for (int e = 0; e < 4; ++e) product[n][e] = product[n + 1][e] = 0;
 #pragma unroll
-        for (int e = 0; e < 4; ++e) product[n][e] = product[n + 1][e] = 0;
-#pragma unroll
-        for (int k = 0; k < P / 16; ++k) {
-          uint32_t b[4];
-          T.load_b(b, 16 * k, column + 8 * n);
-          mma(product[n], y[k], b[0], b[1]);
-          mma(product[n + 1], y[k], b[2], b[3]);
-        }
+      for (int k = 0; k < P / 16; ++k) {
+        uint32_t b[4];
+        T.load_b(b, 16 * k, column + 8 * n);
+        mma(product[n], y[k], b[0], b[1]);
+        mma(product[n + 1], y[k], b[2], b[3]);
       }
     }
   }
@@ -159,39 +129,6 @@ class KeyTeam {
     for (int r = 0; r < 2; ++r) {
       const float sum = factor[row + 8 * r] * row_sum(dot[r][0] + dot[r][1]);
       if (lane_ % 4 == 0) dots[row + 8 * r] = sum;
-    }
-  }
-
-  __device__ __forceinline__ void write_rows(const Rows& to) const {
-#pragma unroll
-    for (int r = 0; r < 2; ++r) {
-      const int64_t token = tile_.first + row0_ + 8 * r + lane_ / 4;
-#pragma unroll
-      for (int n = 0; n < kTiles; n += 4) {
-        uint32_t cell[4];
-#pragma unroll
-        for (int i = 0; i < 4; ++i)
-          cell[i] = pack_bf16(gradient_[n + i][2 * r], gradient_[n + i][2 * r + 1]);
-        gather_cell(cell);
-        if (token < tile_.length)
-          *reinterpret_cast<uint4*>(to.at(tile_.batch, token, tile_.group) +
-                                    8 * (n + lane_ % 4)) = {cell[0], cell[1], cell[2], cell[3]};
-      }
-    }
-  }
-  __device__ __forceinline__ void write_part(const Sizes& sizes, float* to) const {
-#pragma unroll
-    for (int r = 0; r < 2; ++r) {
-      const int64_t token = tile_.first + row0_ + 8 * r + lane_ / 4;
-      if (token >= tile_.length) continue;
-      const int64_t row =
-          ((int64_t{tile_.block} * sizes.batch + tile_.batch) * tile_.length + token) *
-              sizes.groups +
-          tile_.group;
-#pragma unroll
-      for (int n = 0; n < kTiles; ++n)
-        *reinterpret_cast<float2*>(to + row * N + 8 * n + lane_ % 4 * 2) = {
-            gradient_[n][2 * r], gradient_[n][2 * r + 1]};
     }
   }
 

@@ -72,12 +72,19 @@ DeviceAnswer ssd_backward_mma(const SsdInputs& in, const SsdGradients& grads,
                               const DeviceWork& work) {
   const Sizes sizes = sizes_of(in);
   const int multiprocessors = attribute(cudaDevAttrMultiProcessorCount);
-  const StateSegments segments = state_segments(sizes, multiprocessors);
+  const bool states_sm90 = takes_states_sm90(in, grads);
+  const StateSegments segments = states_sm90 ? state_segments_sm90(sizes, multiprocessors)
+                                             : state_segments(sizes, multiprocessors);
   const int blocks = head_blocks(sizes, multiprocessors);
   const Workspace space = workspace(in, sizes, segments, blocks, work);
   const cudaStream_t stream = stream_of(work);
-  if (const auto error = launch_steps(in, sizes, space, stream)) return error;
-  if (const auto error = launch_states(in, grads, sizes, segments, space, stream)) return error;
+  if (states_sm90) {
+    if (const auto error = launch_states_sm90(in, grads, sizes, segments, space, stream))
+      return error;
+  } else {
+    if (const auto error = launch_steps(in, sizes, space, stream)) return error;
+    if (const auto error = launch_states(in, grads, sizes, segments, space, stream)) return error;
+  }
   if (const auto error = launch_tiles(in, grads, sizes, blocks, space, stream)) return error;
   return launch_sums(in, grads, sizes, blocks, space, stream);
 }

@@ -61,6 +61,8 @@ struct Workspace {
 DeviceAnswer launch_steps(const SsdInputs& in, const Sizes& sizes, const Workspace& space,
                           cudaStream_t stream);
 
+/// What a segment leaves at its end is complete once all before counts less than this (log2).
+inline constexpr float kForgottenState = -60.f;
 /// How a row is cut so that a few heads fill the device.
 struct StateSegments {
   int count, chunks;  // of so many chunks each, the last may have fewer
@@ -71,6 +73,13 @@ StateSegments state_segments(const Sizes& sizes, int multiprocessors);
 DeviceAnswer launch_states(const SsdInputs& in, const SsdGradients& grads, const Sizes& sizes,
                            const StateSegments& segments, const Workspace& space,
                            cudaStream_t stream);
+
+/// The same on Hopper, for what takes_backward_mma(); steps and documents too.
+bool takes_states_sm90(const SsdInputs& in, const SsdGradients& grads);
+StateSegments state_segments_sm90(const Sizes& sizes, int multiprocessors);
+DeviceAnswer launch_states_sm90(const SsdInputs& in, const SsdGradients& grads,
+                                const Sizes& sizes, const StateSegments& segments,
+                                const Workspace& space, cudaStream_t stream);
 
 /// How many blocks a group's heads are cut into.
 int head_blocks(const Sizes& sizes, int multiprocessors);

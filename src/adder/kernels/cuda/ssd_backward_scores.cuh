@@ -1,17 +1,15 @@
 // The score team of tile_kernel: eight warps, two for each 16 tokens l = 16 r .. 16 r + 15, against
-// the tokens m >= l of the same document. With E[l,m] = e^{c_m - c_l}:
+// the tokens m >= l of the same document. With F[l,m] = Delta_l e^{c_m - c_l}:
 //
-//   U[l,m] = x_l . dy_m      Z += Delta_l E U      W = (B_l . C_m) E      q = W U
-//   dx_l   = Delta_l (e^{c_end - c_l} G B_l + sum_m W[l,m] dy_m) + D dy_l
+//   U[l,m] = x_l . dy_m      Z += F U      W = (B_l . C_m) F      q = W U
+//   dx_l   = Delta_l e^{c_end - c_l} G B_l + sum_m W[l,m] dy_m + D dy_l
 //
-// and of the gradient of Delta_k A the part sum_{l < k <= m} Delta_l q[l,m]. The two warps of a row
+// and the sums of q[l,m] over m > l and over l < m. The two warps of a row
 // of blocks share out its blocks of 16 columns (even ones, odd ones), show each other W, and take
 // half of the channels each for dx.
 #pragma once
 
-#include "adder/kernels/cuda/ssd_backward_across.cuh"
-#include "adder/kernels/cuda/ssd_backward_tile.cuh"
-#include "adder/kernels/cuda/wgmma.cuh"
+#include "adder/kernels/cuda/ssd_backward_pairs.cuh"
 
 namespace adder::kernels::cuda {
 
@@ -66,34 +64,31 @@ class ScoreTeam {
                                        HeadSums& sums, const Rows& dx, int head) {
     const AlignedTile<P> x{shared_address(in.x)}, dy{shared_address(in.dy)};
     float U[2][2][4] = {}, u[kTiles][4] = {};
-    uint32_t keys[N / 16][4];
-    begin_carried(in, keys, u);
     products(x, dy, U);
-    end_carried(in, keys, u);
+    carried(in, u);
     scale(steps, u);
-    Row rows[2];
+    PairRow rows[2];
 #pragma unroll
-    for (int half = 0; half < 2; ++half)
-      rows[half] = {steps.delta[row_ + 8 * half], steps.c[row_ + 8 * half], 0.f, 0.f};
-    Across across;
+    for (int half = 0; half < 2; ++half) rows[half] = pair_row(steps, row_ + 8 * half);
+    ColumnSums columns;
 #pragma unroll
     for (int block = 3; block >= 0; --block) {
-      if (block < block_row_) continue;
-      const bool own = block % 2 == odd_, on_diagonal = block == block_row_;
-      uint32_t q[4] = {};
-      if (own && (on_diagonal || tile_.documents.begins != 0))
-        pairs<true>(steps, block, U[block / 2], Z_[block / 2], q, rows);
-      else if (own)
-        pairs<false>(steps, block, U[block / 2], Z_[block / 2], q, rows);
-      across.add(block, own, q, on_diagonal, rows[0].delta, rows[1].delta);
+      if (block < block_row_ || block % 2 != odd_) continue;
+      if (block == block_row_ || tile_.documents.begins != 0)
+        pairs<true>(steps, block, U[block / 2], Z_[block / 2], rows, columns);
+      else
+        pairs<false>(steps, block, U[block / 2], Z_[block / 2], rows, columns);
     }
     meet<64>(2 + block_row_);  // W is there
     add_weighted(dy, u);
-    across.write(sums.across[warp_]);
+    columns.write(sums.earlier[warp_]);
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      const float sum = row_sum(rows[half].direct);
-      if (lane_ % 4 == 0) sums.direct[odd_][row_ + 8 * half] = sum;
+      const PairRow& row = rows[half];
+      const float later = row_sum(row.later), own = row_sum(row.own);
+      if (lane_ % 4 != 0) continue;
+      sums.later[odd_][row_ + 8 * half] = later;
+      sums.direct[odd_][row_ + 8 * half] = row.per_step * (later + own);
     }
     if (block_row_ % 2 == odd_) {
       const float skip = sum_of_warp(rows[0].diagonal + rows[1].diagonal);
@@ -118,12 +113,6 @@ class ScoreTeam {
 
  private:
   static constexpr int kTiles = P / 16;  // of eight channels, half of all
-  /// Of a token l of this thread.
-  struct Row {
-    float delta, c;
-    float direct;    // sum of q[l, m] over this thread's m
-    float diagonal;  // U[l, l], where this thread has it
-  };
 
   /// U[l, m] of this warp's blocks.
   __device__ __forceinline__ void products(const AlignedTile<P>& x, const AlignedTile<P>& dy,
@@ -142,95 +131,44 @@ class ScoreTeam {
     }
   }
 
-  static constexpr bool kAsync = kHasWgmma && P == 64;
-
-  /// u = G B_l: until the end, other work may go on where the tensor cores are asynchronous.
-  __device__ __forceinline__ void begin_carried(const typename Memory::Head& in,
-                                                uint32_t (&keys)[N / 16][4],
-                                                float (&u)[kTiles][4]) const {
+  /// u = G B_l
+  __device__ __forceinline__ void carried(const typename Memory::Head& in,
+                                          float (&u)[kTiles][4]) const {
     const AlignedTile<N> B{shared_address(memory_.B)};
+    const StateBlocks<N> G{shared_address(in.G)};
 #pragma unroll
-    for (int k = 0; k < N / 16; ++k) B.load_a(keys[k], 16 * block_row_, 16 * k);
-    if constexpr (kAsync) {
-      const Operand b =
-          block_rows_operand(shared_address(in.G) + StateBlocks<N>::block(channel0_, 0) * 128,
-                             StateBlocks<N>::block(8, 0) * 128);
-      auto& flat = reinterpret_cast<Accumulator<P / 2>&>(u);
-      pin(keys);
-      pin(flat);
-      wgmma_fence();
+    for (int k = 0; k < N; k += 16) {
+      uint32_t a[4], b[4];
+      B.load_a(a, 16 * block_row_, k);
 #pragma unroll
-      for (int k = 0; k < N / 16; ++k) wgmma<false>(flat, keys[k], b.at(256 * k), k > 0);
-      wgmma_commit();
-    }
-  }
-  __device__ __forceinline__ void end_carried(const typename Memory::Head& in,
-                                              uint32_t (&keys)[N / 16][4],
-                                              float (&u)[kTiles][4]) const {
-    if constexpr (kAsync) {
-      wgmma_wait<0>();
-      pin(reinterpret_cast<Accumulator<P / 2>&>(u));
-      pin(keys);
-    } else {
-      const StateBlocks<N> G{shared_address(in.G)};
-#pragma unroll
-      for (int k = 0; k < N / 16; ++k) {
-#pragma unroll
-        for (int n = 0; n < kTiles; n += 2) {
-          uint32_t b[4];
-          G.load_b_of_rows(b, channel0_ + 8 * n, 16 * k);
-          mma(u[n], keys[k], b[0], b[1]);
-          mma(u[n + 1], keys[k], b[2], b[3]);
-        }
+      for (int n = 0; n < kTiles; n += 2) {
+        G.load_b_of_rows(b, channel0_ + 8 * n, k);
+        mma(u[n], a, b[0], b[1]);
+        mma(u[n + 1], a, b[2], b[3]);
       }
     }
   }
 
-  /// u = e^{c_end - c_l} u
+  /// u = Delta_l e^{c_end - c_l} u
   __device__ __forceinline__ void scale(const ChunkSteps& steps, float (&u)[kTiles][4]) const {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      const float decay = steps.to_end[row_ + 8 * half];
+      const float weight = steps.weight[0][row_ + 8 * half];
 #pragma unroll
-      for (int n = 0; n < kTiles; ++n) u[n][2 * half] *= decay, u[n][2 * half + 1] *= decay;
+      for (int n = 0; n < kTiles; ++n) u[n][2 * half] *= weight, u[n][2 * half + 1] *= weight;
     }
   }
 
-  /// All that is made of 16 columns of U, element by element. kMasked: not every m >= l of the same
-  /// document.
+  /// All that is made of 16 columns of U.
   template <bool kMasked>
   __device__ __forceinline__ void pairs(const ChunkSteps& steps, int block, const float (&U)[2][4],
-                                        float (&Z)[2][4], uint32_t (&strict_q)[4],
-                                        Row (&rows)[2]) const {
+                                        float (&Z)[2][4], PairRow (&rows)[2],
+                                        ColumnSums& columns) const {
     const int place = block_pair(block_row_, block);
-    uint32_t all_W[4];
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      const int column = 16 * block + 8 * i + column_;
-      const float2 c = *reinterpret_cast<const float2*>(steps.c + column);
-      const int2 begin = kMasked ? *reinterpret_cast<const int2*>(memory_.begin + column) : int2{};
-      const float4 scores = memory_.scores[place][i][lane_];
-      const float score[4] = {scores.x, scores.y, scores.z, scores.w};
-      float W[4], q[4];
-#pragma unroll
-      for (int e = 0; e < 4; ++e) {
-        const int half = e / 2, l = row_ + 8 * half, m = column + e % 2;
-        Row& row = rows[half];
-        const bool seen = !kMasked || (l <= m && l >= (e % 2 ? begin.y : begin.x));
-        const float decay = seen ? ex2((e % 2 ? c.y : c.x) - row.c) : 0.f;
-        W[e] = score[e] * decay;
-        Z[i][e] += row.delta * (decay * U[i][e]);
-        q[e] = W[e] * U[i][e];
-        row.direct += q[e];
-        if (kMasked && l == m) q[e] = 0, row.diagonal += U[i][e];
-      }
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        all_W[2 * i + half] = pack_bf16(W[2 * half], W[2 * half + 1]);
-        strict_q[2 * i + half] = pack_bf16(q[2 * half], q[2 * half + 1]);
-      }
-    }
-    memory_.W[place][lane_] = {all_W[0], all_W[1], all_W[2], all_W[3]};
+    uint32_t W[4];
+    pair_terms<kMasked>(steps, memory_.begin, &memory_.scores[place][0][lane_], row_,
+                        16 * block + column_, U, Z, rows, W, columns.of + 4 * block);
+    memory_.W[place][lane_] = {W[0], W[1], W[2], W[3]};
   }
 
   /// u += W dy, this warp's channels.
@@ -251,7 +189,7 @@ class ScoreTeam {
     }
   }
 
-  /// dx_l = Delta_l u_l + D dy_l
+  /// dx_l = u_l + D dy_l
   __device__ __forceinline__ void write_dx(const typename Memory::Head& in, const ChunkSteps& steps,
                                            const float (&u)[kTiles][4], const Rows& dx,
                                            int head) const {
@@ -267,10 +205,9 @@ class ScoreTeam {
             *reinterpret_cast<const float2*>(in.skip + channel0_ + 8 * (n + i) + column_);
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
-          const float delta = steps.delta[row_ + 8 * half];
           const uint32_t pair = own[2 * i + half];
-          pairs[half][n + i] = pack_bf16(delta * u[n + i][2 * half] + D.x * low_bf16(pair),
-                                         delta * u[n + i][2 * half + 1] + D.y * high_bf16(pair));
+          pairs[half][n + i] = pack_bf16(u[n + i][2 * half] + D.x * low_bf16(pair),
+                                         u[n + i][2 * half + 1] + D.y * high_bf16(pair));
         }
       }
     }

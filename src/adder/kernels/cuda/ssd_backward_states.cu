@@ -13,8 +13,6 @@ namespace adder::kernels::cuda {
 namespace {
 
 constexpr int kThreads = 128, kStages = 3;
-/// A segment's end is complete once what is left out is below 2^kForgotten of it.
-constexpr float kForgotten = -60.f;
 
 struct Walks {
   Sizes sizes;
@@ -194,11 +192,12 @@ __global__ void __launch_bounds__(kThreads) ends_kernel(Walks all) {
                      [&](int, const Stage<P, N>& stage) {
                        add_chunk(state, stage, ex2(decay));
                        decay += stage.carried[0];
-                       return decay > kForgotten;
+                       return decay > kForgottenState;
                      });
   state.write(all.space.ends + walk.number(all, walk.segment) * P * N);
   if (threadIdx.x == 0)
-    all.space.end_decays[walk.number(all, walk.segment)] = decay > kForgotten ? ex2(decay) : 0.f;
+    all.space.end_decays[walk.number(all, walk.segment)] =
+        decay > kForgottenState ? ex2(decay) : 0.f;
 }
 
 /// T before the first position of the walk.

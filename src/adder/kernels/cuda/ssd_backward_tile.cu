@@ -2,17 +2,15 @@
 // one group, one head after the other: the score team (ssd_backward_scores.cuh) and the key team
 // (ssd_backward_keys.cuh) work on a head while the rows and states of the next arrive; the sums
 // over heads stay in registers.
+#include "adder/kernels/cuda/ssd_backward_finish.cuh"
 #include "adder/kernels/cuda/ssd_backward_keys.cuh"
 #include "adder/kernels/cuda/ssd_backward_scores.cuh"
-#include "adder/kernels/cuda/tensor_copy.cuh"
 
 namespace adder::kernels::cuda {
 namespace {
 
 constexpr int kTeam = 256, kThreads = 2 * kTeam;  // the score team, then the key teams
 constexpr int kLoaders = kTeam;
-/// Of a thread; a multiprocessor has 65536, and warpgroups of Hopper may share them out.
-constexpr int kScoreRegisters = 104, kKeyRegisters = 152;
 
 /// Rows of B and C, and where documents begin.
 template <int P, int N>
@@ -89,87 +87,6 @@ class HeadLoader {
   const float* D_;
 };
 
-/// Gradients of dt, and this chunk's part of those of A and dt_bias; one warp, lane i for tokens 2i
-/// and 2i + 1. Token k's decay lies between l and m of the chunk (across), between the state before
-/// and m >= k, between l < k and the state after, and between the two states.
-__device__ __forceinline__ void finish_steps(const Tiles& all, const TileOf& tile,
-                                             const HeadSums& sums, const ChunkSteps& steps,
-                                             int head) {
-  const int lane = threadIdx.x & 31;
-  const auto pair_of = [&](const float(&row)[kChunk]) {
-    return reinterpret_cast<const float2*>(row)[lane];
-  };
-  const auto sum_of = [&](const auto& rows) {
-    float2 sum = {0, 0};
-#pragma unroll
-    for (const auto& row : rows) sum.x += pair_of(row).x, sum.y += pair_of(row).y;
-    return sum;
-  };
-  const float2 across = sum_of(sums.across), a1 = pair_of(sums.into), state = pair_of(sums.out_of),
-               pairs = sum_of(sums.direct), steps_delta = pair_of(steps.delta),
-               steps_slope = pair_of(steps.slope);
-  const float into[2] = {a1.x, a1.y}, delta[2] = {steps_delta.x, steps_delta.y},
-              slope[2] = {steps_slope.x, steps_slope.y},
-              direct[2] = {pairs.x + state.x, pairs.y + state.y},
-              out_of[2] = {delta[0] * state.x, delta[1] * state.y};
-  float from_here = into[0] + into[1], until_here = out_of[0] + out_of[1];
-#pragma unroll
-  for (int step = 1; step < 32; step *= 2) {
-    const float later = __shfl_down_sync(kWarp, from_here, step);
-    const float earlier = __shfl_up_sync(kWarp, until_here, step);
-    if (lane + step < 32) from_here += later;
-    if (lane >= step) until_here += earlier;
-  }
-  // Sums of whole terms again: taking out_of away from until_here would leave rounding.
-  float later = __shfl_down_sync(kWarp, from_here, 1),
-        earlier = __shfl_up_sync(kWarp, until_here, 1);
-  if (lane == 31) later = 0;
-  if (lane == 0) earlier = 0;
-  float states = 0;
-#pragma unroll
-  for (const float part : sums.states) states += part;
-  const float end = ex2(steps.carried) * states;
-  const float exponent[2] = {across.x + from_here + (end + earlier),
-                             across.y + (later + into[1]) + (end + (earlier + out_of[0]))};
-  float dA = 0, bias = 0;
-#pragma unroll
-  for (int i = 0; i < 2; ++i) {
-    const int token = 2 * lane + i;
-    const float gradient = (direct[i] + steps.A * exponent[i]) * slope[i];
-    dA += delta[i] * exponent[i];
-    bias += gradient;
-    if (all.dt == nullptr || tile.first + token >= tile.length) continue;
-    const int64_t at = tile.batch * all.dt_batch_stride +
-                       (tile.first + token) * all.dt_token_stride + head * all.dt_head_stride;
-    if (all.dt_is_bf16) {
-      static_cast<__nv_bfloat16*>(all.dt)[at] = __float2bfloat16_rn(gradient);
-    } else {
-      static_cast<float*>(all.dt)[at] = gradient;
-    }
-  }
-  dA = sum_of_warp(dA), bias = sum_of_warp(bias);
-  if (lane != 0) return;
-  const int64_t part =
-      (static_cast<int64_t>(head) * all.sizes.batch + tile.batch) * all.sizes.chunks + tile.chunk;
-  all.space.dA[part] = dA;
-  all.space.dt_bias[part] = bias;
-  if (all.channels == 1)
-    all.space.dD[part] = (sums.skip[0] + sums.skip[1]) + (sums.skip[2] + sums.skip[3]);
-}
-
-/// This chunk's sum of dy x for each channel; a thread a channel.
-template <int P, int N>
-__device__ __forceinline__ void sum_channels(const Tiles& all, const TileOf& tile,
-                                             const typename TileMemory<P, N>::Head& in, int head,
-                                             int channel) {
-  const AlignedTile<P> x{shared_address(in.x)}, dy{shared_address(in.dy)};
-  float sum = 0;
-  for (int row = 0; row < kChunk; ++row) sum += x.element(row, channel) * dy.element(row, channel);
-  const int64_t part =
-      (static_cast<int64_t>(head) * all.sizes.batch + tile.batch) * all.sizes.chunks + tile.chunk;
-  all.space.dD[part * P + channel] = sum;
-}
-
 template <int P, int N>
 __device__ __forceinline__ void run_score_team(const Tiles& all, const TileOf& tile,
                                                TileMemory<P, N>& memory) {
@@ -201,12 +118,13 @@ __device__ __forceinline__ void run_key_teams(const Tiles& all, const TileOf& ti
   commit_copies();
   for (int i = 0; i < tile.heads; ++i) {
     wait_copies<0>();
-    if constexpr (kHasWgmma) async_fence();
     meet<kThreads>();  // head i is there, and all are done with head i - 1
     if (i + 1 < tile.heads) loader.load(i + 1, memory);
     commit_copies();
+    const auto& in = memory.head[i % 2];
     if (all.channels > 1 && thread < P)
-      sum_channels<P, N>(all, tile, memory.head[i % 2], tile.head0 + i, thread);
+      sum_channels<P>(all, tile, {shared_address(in.x)}, {shared_address(in.dy)}, tile.head0 + i,
+                      thread);
     team.head(memory.head[i % 2], memory.steps[i % 3], memory.sums[i % 2]);
   }
   meet<kThreads>();
@@ -219,26 +137,30 @@ template <int P, int N>
 __global__ void __launch_bounds__(kThreads, 1) tile_kernel(Tiles all) {
   extern __shared__ __align__(256) unsigned char bytes[];
   TileMemory<P, N>& memory = *reinterpret_cast<TileMemory<P, N>*>(bytes);
-  const TileOf tile(all);
+  const TileOf tile(all, static_cast<int>(blockIdx.x));
   if (threadIdx.x < kTeam) {
-    if constexpr (kHasWgmma) give_registers<kScoreRegisters>();
     run_score_team(all, tile, memory);
   } else {
-    if constexpr (kHasWgmma) take_registers<kKeyRegisters>();
     run_key_teams(all, tile, static_cast<int>(threadIdx.x) - kTeam, memory);
   }
 }
 
 template <int P, int N>
-DeviceAnswer launch(const Tiles& all, int blocks, cudaStream_t stream) {
+DeviceAnswer launch(const Tiles& all, cudaStream_t stream) {
   constexpr int kBytes = sizeof(TileMemory<P, N>);
   static_assert(kBytes <= kGradientTileBytes);
   if (const auto error = answer(cudaFuncSetAttribute(
           tile_kernel<P, N>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes)))
     return error;
-  const dim3 grid(all.sizes.chunks, all.sizes.batch, all.sizes.groups * blocks);
-  tile_kernel<P, N><<<grid, kThreads, kBytes, stream>>>(all);
+  tile_kernel<P, N><<<tile_count(all), kThreads, kBytes, stream>>>(all);
   return launched();
+}
+
+bool is_hopper() {
+  int device = 0, major = 0;
+  return cudaGetDevice(&device) == cudaSuccess &&
+         cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess &&
+         major == 9;
 }
 
 }  // namespace
@@ -254,6 +176,7 @@ int head_blocks(const Sizes& sizes, int multiprocessors) {
 DeviceAnswer launch_tiles(const SsdInputs& in, const SsdGradients& grads, const Sizes& sizes,
                           int blocks, const Workspace& space, cudaStream_t stream) {
   const Tiles all = {sizes,
+                     blocks,
                      static_cast<int>(ceil_div(sizes.heads_a_group(), blocks)),
                      space,
                      rows_of(in.x),
@@ -272,11 +195,11 @@ DeviceAnswer launch_tiles(const SsdInputs& in, const SsdGradients& grads, const 
                      grads.grad_dt.stride[1],
                      grads.grad_dt.stride[2],
                      grads.grad_dt.dtype == DType::bf16};
+  if (in.x.size[3] == 64 && is_hopper())
+    return launch_tiles_sm90(all, static_cast<int>(in.B.size[3]), stream);
   if (in.x.size[3] == 32)
-    return in.B.size[3] == 64 ? launch<32, 64>(all, blocks, stream)
-                              : launch<32, 128>(all, blocks, stream);
-  return in.B.size[3] == 64 ? launch<64, 64>(all, blocks, stream)
-                            : launch<64, 128>(all, blocks, stream);
+    return in.B.size[3] == 64 ? launch<32, 64>(all, stream) : launch<32, 128>(all, stream);
+  return in.B.size[3] == 64 ? launch<64, 64>(all, stream) : launch<64, 128>(all, stream);
 }
 
 }  // namespace adder::kernels::cuda

@@ -7,7 +7,7 @@ namespace adder::kernels::cuda {
 
 struct Tiles {
   Sizes sizes;
-  int heads_a_block;
+  int blocks, heads_a_block;  // that a group's heads are cut into
   Workspace space;
   Rows x, dy, B, C;
   Rows dx, grad_B, grad_C;
@@ -19,14 +19,22 @@ struct Tiles {
   bool dt_is_bf16;
 };
 
+__host__ __device__ inline int tile_count(const Tiles& all) {
+  return all.sizes.chunks * all.sizes.batch * all.sizes.groups * all.blocks;
+}
+
+/// Hopper's, for heads of 64 channels (ssd_backward_tile_sm90.cu).
+DeviceAnswer launch_tiles_sm90(const Tiles& all, int states, cudaStream_t stream);
+
 /// What the teams leave of a head for the gradients of dt, A, D and dt_bias.
 struct HeadSums {
-  float into[kChunk];       // a1_m
-  float out_of[kChunk];     // a2_l / Delta_l
-  float direct[2][kChunk];  // sum over m >= l of q[l, m], m in even and odd blocks of 16
-  float across[8][kChunk];  // sum over l < k <= m of Delta_l q[l, m], parts
-  float states[8];          // <S, G>, parts
-  float skip[4];            // sum of dy x, parts
+  float into[kChunk];        // a1_m
+  float out_of[kChunk];      // a2_l / Delta_l
+  float direct[2][kChunk];   // sum over m >= l of q[l, m] / Delta_l, m in even and odd blocks of 16
+  float later[2][kChunk];    // sum over m > l of q[l, m], likewise
+  float earlier[8][kChunk];  // sum over l < m of q[l, m], of each warp
+  float states[8];           // <S, G>, parts
+  float skip[4];             // sum of dy x, parts
 };
 
 /// The number of a 16 x 16 block of pairs l <= m, of ten.
@@ -49,24 +57,28 @@ struct TileMemory {
   int begin[kChunk];  // of each token: where its document begins in the chunk, -1: before it
 };
 
-/// The tile of a block: one chunk, some heads of one group.
+/// A tile: one chunk, some heads of one group.
 struct TileOf {
   int chunk, batch, group, block, head0, heads;
   int64_t first, length;  // token; of the row
   Documents documents;
 
-  __device__ TileOf(const Tiles& all)
-      : chunk(blockIdx.x),
-        batch(blockIdx.y),
+  /// Of tile_count(); neighbours are neighbours in time.
+  __device__ TileOf(const Tiles& all, int number)
+      : chunk(number % all.sizes.chunks),
+        batch(number / all.sizes.chunks % all.sizes.batch),
         first(int64_t{chunk} * kChunk),
         length(all.sizes.length) {
-    const int blocks = gridDim.z / all.sizes.groups;
-    group = blockIdx.z / blocks;
-    block = blockIdx.z % blocks;
+    const int part = number / all.sizes.chunks / all.sizes.batch;
+    group = part / all.blocks;
+    block = part % all.blocks;
     const int in_group = block * all.heads_a_block;
     head0 = group * all.sizes.heads_a_group() + in_group;
     heads = min(all.heads_a_block, all.sizes.heads_a_group() - in_group);
-    documents = all.space.documents[static_cast<int64_t>(batch) * all.sizes.chunks + chunk];
+    documents = {0, chunk_padding(all.sizes, all.space, batch, chunk)};
+    if (all.space.packed)
+      documents.begins =
+          all.space.documents[static_cast<int64_t>(batch) * all.sizes.chunks + chunk].begins;
   }
 };
 

@@ -6,10 +6,13 @@
 //   Y^T = (2^m S) C^T + X~ M^T                   y_l = 2^(c_l - m) Y^T_l + D x_l
 //   S  <- 2^(c_last - m) (2^m S + X~ B)
 //
-// No exponent is larger than half the decay of the chunk. Where that is still too much, the same is
-// done with one half of the chunk after the other; and where it is too much for a half, or
-// documents begin inside the chunk, the decays of pairs of tokens are taken one by one
-// (ssd_direct_sm90.cuh).
+// No exponent is larger than half the decay of the chunk. Where that is still too much, or
+// documents begin inside the chunk, the decays of pairs of tokens stand in M ("by pairs"):
+//
+//   M   = lowertri(C B^T) o (Delta_s 2^(c_l - c_s))       X~ = X^T o (Delta_s 2^(c_last - c_s))
+//   Y^T = 2^(c_l) (S C^T)_l + X^T M^T                     S <- 2^(c_last) S + X~ B
+//
+// The factors are found by other warps (ssd_serve_sm90.cuh).
 #pragma once
 
 #include "adder/kernels/cuda/ssd_cta_sm90.cuh"
@@ -20,16 +23,15 @@ namespace adder::kernels::cuda {
 struct ChunkTiles {
   uint32_t C, B;  // N / 64 tiles each
   Tile<64> x, z;  // of this head
-  Tile<64> M;
+  uint32_t M;
 };
 
 /// A head's warpgroup, and the y of the chunk before, which waits in registers for a moment when
-/// the tensor cores are busy.
+/// the tensor cores are busy. Chunks that are only passed do not count.
 struct HeadOutput {
   uint32_t tiles;    // two, of y on its way to global memory: of even chunks, of odd ones
   uint32_t sent;     // two barriers: the tile may be written again
   float skip[2];     // D of channels 16 w + g and + 8
-  int barrier;       // of this warpgroup
   int warp;          // of the four
   uint32_t y[4][4];  // transposed: like load_channels() of 16 tokens each
   int chunk;         // the one whose y waits; -1: none yet
@@ -48,31 +50,31 @@ __device__ __forceinline__ void load_channels(uint32_t (&x)[4], Tile<64> tile, i
   tile.load_a_transposed(x, token, warp * 16);
 }
 
+__device__ __forceinline__ void load_channels(uint32_t (&x)[4][4], Tile<64> tile, int warp) {
+#pragma unroll
+  for (int k = 0; k < 4; ++k) load_channels(x[k], tile, warp, 16 * k);
+}
+/// The weights of the tokens that this thread holds of operand A, 8 pairs.
+__device__ __forceinline__ void load_weights(WeightPair (&weights)[8], const ChunkVectors& tokens) {
+#pragma unroll
+  for (int i = 0; i < 8; ++i) weights[i] = tokens.weight[threadIdx.x % 4 + 4 * i];
+}
+__device__ __forceinline__ void weigh_channels(uint32_t (&weighed)[4][4], const uint32_t (&x)[4][4],
+                                               const WeightPair (&weights)[8]) {
+#pragma unroll
+  for (int i = 0; i < 16; ++i) weighed[i / 4][i % 4] = weigh(x[i / 4][i % 4], weights[i / 2]);
+}
+
 /// The two columns (tokens) of accumulator pair `pair` (of 8 columns each) that this thread holds.
 __device__ __forceinline__ float2 columns_of(const float* values, int pair) {
   return *reinterpret_cast<const float2*>(values + pair * 8 + threadIdx.x % 4 * 2);
 }
 
-/// The weights of two tokens, each as the sum of two bf16: first parts, second parts.
-__device__ __forceinline__ float2 in_two_parts(float w0, float w1) {
-  const uint32_t first = pack_bf16(w0, w1);
-  const uint32_t second = pack_bf16(w0 - low_bf16(first), w1 - high_bf16(first));
-  return {__uint_as_float(first), __uint_as_float(second)};
-}
-
-/// Two bf16 times two weights in_two_parts(), rounded once (but for what the second parts weigh).
-__device__ __forceinline__ uint32_t weigh(uint32_t x, float2 weights) {
-  const auto pair = [](uint32_t bits) { return *reinterpret_cast<__nv_bfloat162*>(&bits); };
-  const __nv_bfloat162 second = __hmul2(pair(x), pair(__float_as_uint(weights.y)));
-  __nv_bfloat162 sum = __hfma2(pair(x), pair(__float_as_uint(weights.x)), second);
-  return *reinterpret_cast<uint32_t*>(&sum);
-}
-
-/// s *= due, then y = S C^T of some tokens, given to the tensor cores: by halves, so that one is
-/// multiplied while the other is rounded.
-template <int N, int kTokens>
-__device__ __forceinline__ void multiply_state(Accumulator<kTokens>& y, Accumulator<N>& s,
-                                               float due, Operand C) {
+/// s *= due, then y = S C^T, given to the tensor cores: by halves, so that one is multiplied while
+/// the other is rounded.
+template <int N>
+__device__ __forceinline__ void multiply_state(Accumulator<64>& y, Accumulator<N>& s, float due,
+                                               Operand C) {
   constexpr int kHalf = N / 32;  // steps of 16 columns
   uint32_t rounded[2][kHalf][4];
 #pragma unroll
@@ -94,18 +96,17 @@ __device__ __forceinline__ void multiply_state(Accumulator<kTokens>& y, Accumula
   wgmma_commit();
 }
 /// y += X M^T
-template <int kTokens>
-__device__ __forceinline__ void multiply_scores(Accumulator<kTokens>& y,
-                                                const uint32_t (&x)[kTokens / 16][4], Operand M) {
+__device__ __forceinline__ void multiply_scores(Accumulator<64>& y, const uint32_t (&x)[4][4],
+                                                Operand M) {
 #pragma unroll
-  for (int k = 0; k < kTokens / 16; ++k) wgmma<false>(y, x[k], M.at(k * 32), true);
+  for (int k = 0; k < 4; ++k) wgmma<false>(y, x[k], M.at(k * 32), true);
 }
 /// S += X B
-template <int N, int kSteps>
-__device__ __forceinline__ void add_inputs(Accumulator<N>& s, const uint32_t (&x)[kSteps][4],
+template <int N>
+__device__ __forceinline__ void add_inputs(Accumulator<N>& s, const uint32_t (&x)[4][4],
                                            Operand B) {
 #pragma unroll
-  for (int k = 0; k < kSteps; ++k) wgmma<true>(s, x[k], B.at(k * 2048), true);
+  for (int k = 0; k < 4; ++k) wgmma<true>(s, x[k], B.at(k * 2048), true);
 }
 
 /// This thread's first place in a head's dense state (64, N).
@@ -146,16 +147,17 @@ __device__ __forceinline__ void send_output(HeadOutput& out) {
         out.tile(out.chunk).cell((lane & 7) + (lane >> 4) * 8, out.warp * 2 + ((lane >> 3) & 1));
 #pragma unroll
     for (int k = 0; k < 4; ++k) store_matrices_transposed(cell + k * 16 * 128, out.y[k]);
+    async_fence();
   }
   ++out.chunk;
 }
 
-/// y_l = factor(l) Y_l + D x_l, gated, of 16 tokens, x being their load_channels(); kDirect: 0 at
-/// padding. Y begins at `y`.
-template <bool kGated, bool kDirect>
+/// y_l = factor(l) Y_l + D x_l, gated, of 16 tokens, x being their load_channels(). Y begins at
+/// `y`.
+template <bool kGated>
 __device__ __forceinline__ void finish_output(HeadOutput& out, int k, const float* y,
                                               const uint32_t (&x)[4], const float2* factor,
-                                              const ChunkTiles& tiles, const HeadTokens& tokens) {
+                                              const ChunkTiles& tiles) {
   uint32_t z[4];
   if constexpr (kGated) load_channels(z, tiles.z, out.warp, 16 * k);
 #pragma unroll
@@ -164,47 +166,134 @@ __device__ __forceinline__ void finish_output(HeadOutput& out, int k, const floa
     float y0 = y[2 * i] * factor[i / 2].x + D * low_bf16(x[i]);
     float y1 = y[2 * i + 1] * factor[i / 2].y + D * high_bf16(x[i]);
     if constexpr (kGated) y0 *= silu(low_bf16(z[i])), y1 *= silu(high_bf16(z[i]));
-    if constexpr (kDirect) {
-      const auto padding = tokens.documents.padding >> (16 * k + i / 2 * 8 + threadIdx.x % 4 * 2);
-      y0 = padding & 1 ? 0.f : y0, y1 = padding & 2 ? 0.f : y1;
-    }
     out.y[k][i] = pack_bf16(y0, y1);
   }
 }
+/// 0 at padding.
+__device__ __forceinline__ void silence(HeadOutput& out, uint64_t padding) {
+#pragma unroll
+  for (int i = 0; i < 16; ++i) {
+    const auto bits = static_cast<uint32_t>(padding >> (i / 2 * 8 + threadIdx.x % 4 * 2));
+    out.y[i / 4][i % 4] &= (bits & 1 ? 0 : 0xffffu) | (bits & 2 ? 0 : 0xffff0000u);
+  }
+}
 
-/// A chunk, or a half of it (kPart), by factors; s is S but for `due` (with 2^m), then the new S
-/// but for 2^(c_last - m).
-template <int N, int kTokens, int kPart, bool kGated>
-__device__ __forceinline__ void factored_part(Accumulator<N>& s, float due, const ChunkTiles& tiles,
-                                              const HeadTokens& tokens, HeadOutput& out) {
-  constexpr int kSteps = kTokens / 16, kFirst = kPart * kSteps, kPairs = kTokens / 8;
-  uint32_t x[kSteps][4], weighed[kSteps][4];
-  float2 weight[kPairs], factor[kPairs];
-  Accumulator<kTokens> y;
+/// What is due on S before it comes in; where both factors together could be too small for f32, the
+/// first of them is multiplied at once.
+template <int N>
+__device__ __forceinline__ float take_due(Accumulator<N>& s, float leave, float enter) {
+  constexpr float kSmall = 0x1p-100f;
+  if (leave * enter >= kSmall) return leave * enter;
 #pragma unroll
-  for (int k = 0; k < kSteps; ++k) load_channels(x[k], tiles.x, out.warp, 16 * (kFirst + k));
+  for (int i = 0; i < N / 2; ++i) s[i] *= leave;
+  return enter;
+}
+
+/// S of a chunk by pairs: what of it stays to the chunk's end.
+template <int N>
+__device__ __forceinline__ void keep_state(Accumulator<N>& s, const ChunkVectors& tokens) {
+  const float kept = tokens.scale_carried;
 #pragma unroll
-  for (int i = 0; i < kPairs; ++i) weight[i] = columns_of(tokens.weight, kPart * kPairs + i);
-  multiply_state<N, kTokens>(y, s, due, rows_operand(tiles.C).at(kPart * kTokens * 128));
+  for (int i = 0; i < N / 2; ++i) s[i] *= kept;
+  if (tokens.documents.begins == 0) return;
 #pragma unroll
-  for (int i = 0; i < kTokens / 4; ++i)
-    weighed[i / 4][i % 4] = weigh(x[i / 4][i % 4], weight[i / 4 * 2 + i % 4 / 2]);
+  for (int i = 0; i < N / 2; ++i) s[i] = 0.f;
+}
+/// y_l = 2^(c_l) (S C^T)_l of a chunk by pairs, for the tokens of the document that was carried in.
+__device__ __forceinline__ void decay_carried(Accumulator<64>& y, const ChunkVectors& tokens) {
+  const uint64_t begins = tokens.documents.begins;
+#pragma unroll
+  for (int i = 0; i < 16; ++i) {
+    const float2 factor = columns_of(tokens.row, i / 2);
+    y[2 * i] *= factor.x, y[2 * i + 1] *= factor.y;
+  }
+  if (begins == 0) return;
+  const int carried = __ffsll(static_cast<long long>(begins)) - 1;
+#pragma unroll
+  for (int i = 0; i < 32; ++i)
+    if (i / 4 * 8 + threadIdx.x % 4 * 2 + i % 2 >= carried) y[i] = 0.f;
+}
+
+/// y += X~ M^T and S += X~ B, given to the tensor cores one after the other.
+template <int N>
+__device__ __forceinline__ void multiply_inputs(Accumulator<64>& y, Accumulator<N>& s,
+                                                uint32_t (&weighed)[4][4],
+                                                const ChunkTiles& tiles) {
   pin(weighed);
   pin(s);
   wgmma_fence();
-  multiply_scores<kTokens>(y, weighed,
-                           rows_operand(tiles.M.address).at(kPart * (kTokens * 128 + kTokens * 2)));
+  multiply_scores(y, weighed, rows_operand(tiles.M));
   wgmma_commit();
-  add_inputs<N>(s, weighed, columns_operand(tiles.B).at(kFirst * 2048));
+  add_inputs<N>(s, weighed, columns_operand(tiles.B));
   wgmma_commit();
-  if (kPart == 0) send_output(out);
-#pragma unroll
-  for (int i = 0; i < kPairs; ++i) factor[i] = columns_of(tokens.decay, kPart * kPairs + i);
+}
+/// By pairs: S first, so that S C^T is scaled meanwhile; then y += X M^T.
+template <int N>
+__device__ __forceinline__ void multiply_by_pairs(Accumulator<64>& y, Accumulator<N>& s,
+                                                  uint32_t (&x)[4][4], uint32_t (&weighed)[4][4],
+                                                  const ChunkTiles& tiles,
+                                                  const ChunkVectors& tokens) {
+  keep_state<N>(s, tokens);
+  pin(weighed);
+  pin(s);
+  wgmma_fence();
+  add_inputs<N>(s, weighed, columns_operand(tiles.B));
+  wgmma_commit();
   wgmma_wait<1>();
   pin(y);
+  decay_carried(y, tokens);
+  pin(y);
+  pin(x);
+  wgmma_fence();
+  multiply_scores(y, x, rows_operand(tiles.M));
+  wgmma_commit();
+}
+
+/// A chunk. s is S but for `due`, then the new S but for tokens.scale_out.
+template <int N, bool kByPairs, bool kGated>
+__device__ __forceinline__ void take_chunk(Accumulator<N>& s, float due, const ChunkTiles& tiles,
+                                           const ChunkVectors& tokens, HeadOutput& out) {
+  uint32_t x[4][4], weighed[4][4];
+  float2 factor[8];
+  Accumulator<64> y;
+  load_channels(x, tiles.x, out.warp);
+  WeightPair weights[8];
+  load_weights(weights, tokens);
+  multiply_state<N>(y, s, due, rows_operand(tiles.C));
+  weigh_channels(weighed, x, weights);
+  if constexpr (kByPairs)
+    multiply_by_pairs<N>(y, s, x, weighed, tiles, tokens);
+  else
+    multiply_inputs<N>(y, s, weighed, tiles);
+  send_output(out);
 #pragma unroll
-  for (int k = 0; k < kSteps; ++k)
-    finish_output<kGated, false>(out, kFirst + k, y + 8 * k, x[k], factor + 2 * k, tiles, tokens);
+  for (int i = 0; i < 8; ++i) factor[i] = kByPairs ? float2{1.f, 1.f} : columns_of(tokens.row, i);
+  wgmma_wait<kByPairs ? 0 : 1>();
+  pin(y);
+#pragma unroll
+  for (int k = 0; k < 4; ++k) finish_output<kGated>(out, k, y + 8 * k, x[k], factor + 2 * k, tiles);
+  if (tokens.documents.padding != 0) silence(out, tokens.documents.padding);
+  wgmma_wait<0>();
+  pin(s);
+}
+
+/// A chunk for its state alone; the same to the bit.
+template <int N>
+__device__ __forceinline__ void pass_chunk(Accumulator<N>& s, float due, const ChunkTiles& tiles,
+                                           const ChunkVectors& tokens, int warp) {
+  uint32_t x[4][4], weighed[4][4];
+  load_channels(x, tiles.x, warp);
+  WeightPair weights[8];
+  load_weights(weights, tokens);
+  weigh_channels(weighed, x, weights);
+#pragma unroll
+  for (int i = 0; i < N / 2; ++i) s[i] *= due;
+  if (tokens.by_pairs) keep_state<N>(s, tokens);
+  pin(weighed);
+  pin(s);
+  wgmma_fence();
+  add_inputs<N>(s, weighed, columns_operand(tiles.B));
+  wgmma_commit();
   wgmma_wait<0>();
   pin(s);
 }

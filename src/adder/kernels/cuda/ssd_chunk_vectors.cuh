@@ -22,17 +22,19 @@ __device__ __forceinline__ WeightPair weight_pair(float w0, float w1) {
   return {first, pack_bf16(w0 - low_bf16(first), w1 - high_bf16(first))};
 }
 
-/// 16 tokens of X times their weights: rounded once, but for the second parts. x: X^T as operand A,
-/// or (kAsB) X as two operands B.
+/// Two bf16 times the weights of their tokens: rounded once, but for the second parts.
+__device__ __forceinline__ uint32_t weigh(uint32_t x, WeightPair weights) {
+  const auto pair = [](uint32_t bits) { return *reinterpret_cast<__nv_bfloat162*>(&bits); };
+  const __nv_bfloat162 second = __hmul2(pair(x), pair(weights.y));
+  const __nv_bfloat162 sum = __hfma2(pair(x), pair(weights.x), second);
+  return *reinterpret_cast<const uint32_t*>(&sum);
+}
+/// 16 tokens of X times their weights. x: X^T as operand A, or (kAsB) X as two operands B.
 template <bool kAsB>
 __device__ __forceinline__ void weigh_tokens(uint32_t (&x)[4], const WeightPair* weights) {
-  const auto pair = [](uint32_t bits) { return *reinterpret_cast<__nv_bfloat162*>(&bits); };
 #pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const WeightPair w = weights[threadIdx.x % 4 + (kAsB ? i % 2 : i / 2) * 4];
-    const __nv_bfloat162 sum = __hfma2(pair(x[i]), pair(w.x), __hmul2(pair(x[i]), pair(w.y)));
-    x[i] = *reinterpret_cast<const uint32_t*>(&sum);
-  }
+  for (int i = 0; i < 4; ++i)
+    x[i] = weigh(x[i], weights[threadIdx.x % 4 + (kAsB ? i % 2 : i / 2) * 4]);
 }
 
 struct ChunkVectors {
@@ -45,51 +47,57 @@ struct ChunkVectors {
   Documents documents;
 };
 
-/// Whether the factored form's weights would pass what f32 and the tensor cores can hold.
-__device__ __forceinline__ bool too_wide(const TokenPair& tokens) {
+/// Whether the factored form's weights would pass what f32 and the tensor cores can hold. `first`,
+/// `last`: c of the chunk's ends.
+__device__ __forceinline__ bool too_wide(const TokenPair& tokens, float first, float last) {
   const int lane = threadIdx.x & 31;
-  const auto width = [&](int first, int last) {
-    return fabsf(__shfl_sync(kWarp, tokens.c[1], last) - __shfl_sync(kWarp, tokens.c[0], first));
-  };
-  const bool fits = width(0, 31) <= kWidest && width(lane & ~7, lane | 7) <= kWidestTogether;
+  const float together =
+      fabsf(__shfl_sync(kWarp, tokens.c[1], lane | 7) - __shfl_sync(kWarp, tokens.c[0], lane & ~7));
+  const bool fits = fabsf(last - first) <= kWidest & together <= kWidestTogether;
   return __any_sync(kWarp, !fits);  // NaN does not fit
 }
 
-/// A warp, whose lanes hold the tokens; kept in v where `keeps`.
-__device__ __forceinline__ void fill_vectors(ChunkVectors& v, const TokenPair& tokens,
-                                             const Documents& documents, bool keeps) {
-  const bool by_pairs = documents.begins != 0 || too_wide(tokens);
+/// The same as a warp finds it: what a lane's two tokens add, and what all lanes know.
+struct LaneVectors {
+  WeightPair weight;
+  float2 row, c, source;
+  float scale_in, scale_carried, scale_out;
+  bool by_pairs;
+};
+
+/// A warp, whose lanes hold the tokens.
+__device__ __forceinline__ LaneVectors find_vectors(const TokenPair& tokens,
+                                                    const Documents& documents) {
+  LaneVectors v;
   const float c_first = __shfl_sync(kWarp, tokens.c[0], 0);
   const float c_last = __shfl_sync(kWarp, tokens.c[1], 31);
-  const float anchor = by_pairs ? c_last : 0.5f * (c_first + c_last);
+  v.by_pairs = too_wide(tokens, c_first, c_last) || documents.begins != 0;
+  const float anchor = v.by_pairs ? c_last : 0.5f * (c_first + c_last);
+  const float base = v.by_pairs ? 0.f : anchor;
+  v.weight = weight_pair(tokens.delta[0] * ex2(anchor - tokens.c[0]),
+                         tokens.delta[1] * ex2(anchor - tokens.c[1]));
+  v.row = {ex2(tokens.c[0] - base), ex2(tokens.c[1] - base)};
+  v.scale_in = ex2(base), v.scale_carried = ex2(c_last);
+  v.scale_out = ex2(c_last - anchor);
+  if (v.by_pairs) {
+    v.c = {tokens.c[0], tokens.c[1]};
+    v.source = {v.c.x - lg2(tokens.delta[0]), v.c.y - lg2(tokens.delta[1])};
+  }
+  return v;
+}
+__device__ __forceinline__ void store_vectors(ChunkVectors& to, const LaneVectors& v,
+                                              const Documents& documents) {
   const int lane = threadIdx.x & 31;
-  float weight[2], row[2];
-#pragma unroll
-  for (int i = 0; i < 2; ++i) {
-    weight[i] = tokens.delta[i] * ex2(anchor - tokens.c[i]);
-    row[i] = ex2(by_pairs ? tokens.c[i] : tokens.c[i] - anchor);
+  to.weight[lane] = v.weight;
+  reinterpret_cast<float2*>(to.row)[lane] = v.row;
+  if (v.by_pairs) {
+    reinterpret_cast<float2*>(to.c)[lane] = v.c;
+    reinterpret_cast<float2*>(to.source)[lane] = v.source;
   }
-  const int kept_from = documents.begins == 0 ? -1 : document_start(documents.begins, kChunk - 1);
-  if (by_pairs) {
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      const int token = 2 * lane + i;
-      if (token < kept_from) weight[i] = 0;
-      if (document_start(documents.begins, token) >= 0) row[i] = 0;
-      if (!keeps) continue;
-      v.c[token] = tokens.c[i];
-      v.source[token] = tokens.c[i] - lg2(tokens.delta[i]);
-    }
-  }
-  if (!keeps) return;
-  v.weight[lane] = weight_pair(weight[0], weight[1]);
-  *reinterpret_cast<float2*>(&v.row[2 * lane]) = {row[0], row[1]};
   if (lane == 0) {
-    v.scale_in = by_pairs ? 1.f : ex2(anchor);
-    v.scale_carried = kept_from < 0 ? ex2(c_last) : 0.f;
-    v.scale_out = by_pairs ? 1.f : ex2(c_last - anchor);
-    v.by_pairs = by_pairs;
-    v.documents = documents;
+    to.scale_in = v.scale_in, to.scale_carried = v.scale_carried, to.scale_out = v.scale_out;
+    to.by_pairs = v.by_pairs;
+    to.documents = documents;
   }
 }
 

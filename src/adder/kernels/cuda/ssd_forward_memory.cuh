@@ -122,9 +122,9 @@ class ForwardMemory {
   /// All warps of the head do it, so that none waits for another; the first one keeps it.
   __device__ __forceinline__ void find_vectors(int chunk, const RawPair& raw) const {
     const Documents documents = documents_of(chunk);
-    fill_vectors(memory_.vectors[chunk & 1][own_head()],
-                 chunk_tokens(args_.sizes, raw, memory_.heads[own_head()].steps, documents.padding),
-                 documents, channel0() == 0);
+    const LaneVectors vectors = cuda::find_vectors(
+        chunk_tokens(args_.sizes, raw, memory_.heads[own_head()].steps, documents), documents);
+    if (channel0() == 0) store_vectors(memory_.vectors[chunk & 1][own_head()], vectors, documents);
   }
 
   const SsdArguments& args_;

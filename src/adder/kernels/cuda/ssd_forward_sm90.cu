@@ -1,7 +1,7 @@
 // The SSD forward on Hopper. A CTA takes two heads of one group through a segment of the sequence:
 // a warpgroup for each head keeps its state in registers from the first chunk to the last
 // (ssd_chunk_sm90.cuh); two more serve them (ssd_serve_sm90.cuh).
-#include "adder/kernels/cuda/ssd_direct_sm90.cuh"
+#include "adder/kernels/cuda/ssd_chunk_sm90.cuh"
 #include "adder/kernels/cuda/ssd_kernels.h"
 #include "adder/kernels/cuda/ssd_segments.h"
 #include "adder/kernels/cuda/ssd_serve_sm90.cuh"
@@ -15,19 +15,16 @@ constexpr int kThreadsSm90 = 128 * (kHeadsACta + 2);
 /// A chunk; what is due on the state before it comes in and goes out in `leave`.
 template <int N, bool kGated>
 __device__ __forceinline__ void walk_chunk(Accumulator<N>& s, float& leave, const ChunkTiles& tiles,
-                                           const HeadTokens& tokens, HeadOutput& out) {
-  const float due = leave * tokens.enter[0];
-  const ChunkKind kind = tokens.kind;
-  if (kind == ChunkKind::kWhole) {
-    factored_part<N, 64, 0, kGated>(s, due, tiles, tokens, out);
-  } else if (kind == ChunkKind::kHalves) {
-    factored_part<N, 32, 0, kGated>(s, due, tiles, tokens, out);
-    const float between = tokens.leave[0] * tokens.enter[1];
-    factored_part<N, 32, 1, kGated>(s, between, tiles, tokens, out);
-  } else {
-    direct_chunk<N, kGated>(s, due, tiles, tokens, out);
-  }
-  leave = tokens.leave[1];
+                                           const ChunkVectors& tokens, HeadOutput& out,
+                                           bool passed) {
+  const float due = take_due<N>(s, leave, tokens.scale_in);
+  if (passed)
+    pass_chunk<N>(s, due, tiles, tokens, out.warp);
+  else if (tokens.by_pairs)
+    take_chunk<N, true, kGated>(s, due, tiles, tokens, out);
+  else
+    take_chunk<N, false, kGated>(s, due, tiles, tokens, out);
+  leave = tokens.scale_out;
 }
 
 /// The state that enters the segment of a head; nullptr: zeros.
@@ -46,7 +43,7 @@ __device__ __forceinline__ void walk(const Layout<N, kGated>& smem, const Sm90Ar
   const SsdArguments& ssd = args.ssd;
   const int warp = threadIdx.x / 32 % 4, lane = threadIdx.x & 31, head = work.head + mine;
   const int64_t place = (work.batch * ssd.heads + head) * 64 * N;
-  HeadOutput out{smem.outputs(mine), smem.sent(), {}, 1 + mine, warp, {}, -1};
+  HeadOutput out{smem.outputs(mine), smem.sent(), {}, warp, {}, -1};
   for (int i = 0; i < 2 && ssd.D != nullptr; ++i)
     out.skip[i] =
         ssd.D[head * ssd.D_head_stride + (16 * warp + lane / 4 + 8 * i) * ssd.D_channel_stride];
@@ -54,28 +51,24 @@ __device__ __forceinline__ void walk(const Layout<N, kGated>& smem, const Sm90Ar
   load_state<N>(s, entering_state(args, work, place), warp);
   float leave = 1.f;
   Turn<Layout<N, kGated>::kStages> turn;
-  const auto end_chunk = [&] {
-    async_fence();  // for y
-    __syncwarp();
-    if (lane == 0) arrive(smem.done(turn.stage));
-  };
 #pragma unroll 1
   for (int chunk = 0; chunk < work.chunks; ++chunk, turn.next()) {
     const int stage = turn.stage;
     wait_phase(smem.ready(stage), turn.parity);
+    const bool shared = smem.scores_shared(stage) | (mine == 0);
     const ChunkTiles tiles{smem.C(stage),
                            smem.B(stage),
                            {smem.x(stage, mine)},
                            {smem.z(stage, mine)},
-                           {smem.scores(stage)}};
-    walk_chunk<N, kGated>(s, leave, tiles, smem.tokens(stage, mine), out);
-    end_chunk();
+                           shared ? smem.scores(stage) : smem.own_scores(chunk)};
+    walk_chunk<N, kGated>(s, leave, tiles, smem.tokens(stage, mine), out, chunk < work.passed);
+    arrive(smem.done(stage));
   }
   send_output(out);
   // One more turn, behind the last chunk, says so; the stage's last chunk must be done by both.
   wait_phase(smem.done(turn.stage), turn.parity ^ 1);
-  end_chunk();
-  if (ssd.final_state != nullptr && work.segment == args.segments - 1)
+  arrive(smem.done(turn.stage));
+  if (ssd.final_state != nullptr && (work.first_chunk + work.chunks) * kChunk >= ssd.length)
     store_state<N>(s, leave, ssd.final_state + place, warp);
 }
 
@@ -83,7 +76,7 @@ template <int N, bool kGated>
 __device__ __forceinline__ void forward_cta(const TensorMaps& maps, const Sm90Arguments& args) {
   extern __shared__ __align__(1024) char shared_sm90[];
   const Layout<N, kGated> smem{shared_address(shared_sm90), shared_sm90};
-  const CtaWork work = cta_work(args.ssd, args.chunks_a_segment);
+  const CtaWork work = cta_work(args.ssd, args.cut);
   if (threadIdx.x == 0) smem.start_barriers(work.heads);
   __syncthreads();
   const int warp = __shfl_sync(kWarp, static_cast<int>(threadIdx.x) / 32, 0);
@@ -91,10 +84,10 @@ __device__ __forceinline__ void forward_cta(const TensorMaps& maps, const Sm90Ar
     take_registers<200>();
     if (warp / 4 < work.heads) walk<N, kGated>(smem, args, work, warp / 4);
   } else if (warp < 4 * kHeadsACta + 4) {
-    give_registers<64>();
-    score_chunks<N, kGated>(smem, args.ssd, work);
+    give_registers<72>();
+    score_chunks<N, kGated>(smem, work, args.ssd.seq_idx != nullptr);
   } else {
-    give_registers<48>();
+    give_registers<40>();
     const int server = warp - 4 * kHeadsACta - 4;
     if (server < Layout<N, kGated>::kWeighers)
       weigh_chunks<N, kGated>(smem, args.ssd, work, server);
@@ -120,7 +113,8 @@ DeviceAnswer launch(const TensorMaps& maps, const Sm90Arguments& args, const Dev
   const cudaError_t error =
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
   if (error != cudaSuccess) return answer(error);
-  kernel<<<cta_grid(args.ssd, args.segments), kThreadsSm90, kBytes, stream_of(work)>>>(maps, args);
+  kernel<<<cta_grid(args.ssd, args.cut.segments), kThreadsSm90, kBytes, stream_of(work)>>>(maps,
+                                                                                           args);
   return launched();
 }
 
@@ -161,28 +155,6 @@ DeviceAnswer encode_all(TensorMaps& maps, const SsdInputs& in, const SsdOutputs&
   return nullptr;
 }
 
-/// How to cut the sequence, as the time that it should take says: `ctas` of them to a segment, one
-/// on a multiprocessor. In microseconds on an H200. Near a tie the shorter walk is chosen: a head
-/// of strong decay takes twice as long for a chunk, and all wait for the last.
-SegmentPlan plan_sm90(int64_t chunks, int64_t ctas) {
-  constexpr double kChunkTime = 1.55, kFirstPass = 0.5, kWave = 3, kSegmented = 12;
-  int device = 0, multiprocessors = 1;
-  cudaGetDevice(&device);
-  cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device);
-  SegmentPlan best{1, chunks};
-  double least = 1e300;
-  for (int64_t n = 1; n <= std::min<int64_t>(chunks, 32); ++n) {
-    const SegmentPlan plan = equal_segments(chunks, n);
-    const auto waves = [&](int64_t segments) {
-      return static_cast<double>(ceil_div(ctas * segments, multiprocessors));
-    };
-    double time = waves(plan.segments) * (plan.chunks * kChunkTime + kWave);
-    if (n > 1) time += waves(plan.segments - 1) * (plan.chunks * kFirstPass + kWave) + kSegmented;
-    if (time < least) least = time, best = plan;
-  }
-  return best;
-}
-
 }  // namespace
 
 bool takes_sm90(const SsdInputs& in) {
@@ -197,20 +169,18 @@ bool takes_sm90(const SsdInputs& in, const SsdOutputs& out) {
 }
 
 DeviceAnswer ssd_forward_sm90(const SsdInputs& in, const SsdOutputs& out, const DeviceWork& work,
-                              int64_t segments) {
-  Sm90Arguments args{ssd_arguments(in, out), nullptr, 0, 0, 1};
+                              int64_t segments, int64_t prefix) {
+  Sm90Arguments args{ssd_arguments(in, out), {}, nullptr, 0};
   args.a_segment = args.ssd.batch * args.ssd.heads * 64 * in.B.size[3];
   const int64_t chunks = ceil_div(args.ssd.length, kChunk);
   const int64_t ctas = args.ssd.batch * in.B.size[2] * ceil_div(args.ssd.heads_a_group, kHeadsACta);
-  const SegmentPlan plan =
-      segments > 0 ? equal_segments(chunks, segments) : plan_sm90(chunks, ctas);
-  if (plan.segments > 1) {
-    const SegmentStates states = segment_states(in, plan, work);
+  args.cut =
+      segments > 0 || prefix > 0 ? cut_sequence(chunks, segments, prefix) : plan_sm90(chunks, ctas);
+  if (args.cut.segments > 1 && args.cut.prefix == 0) {
+    const SegmentStates states = segment_states(in, {args.cut.segments, args.cut.chunks}, work);
     if (states.answer != nullptr) return states.answer;
     args.entering = states.entering;
   }
-  args.chunks_a_segment = static_cast<int>(plan.chunks);
-  args.segments = static_cast<int>(plan.segments);
   TensorMaps maps{};
   if (const DeviceAnswer wrong = encode_all(maps, in, out)) return wrong;
   return launch_gated(maps, args, in.B.size[3], work);

@@ -1,3 +1,5 @@
+#include <functional>
+
 #include "adder/kernels/cuda/ssd_kernels.h"
 #include "adder/kernels/cuda/test_device.h"
 #include "adder/kernels/test_ssd_cases.h"
@@ -12,7 +14,7 @@ SsdResult aligned_result(const SsdInputs& in) {
   return result;
 }
 
-SsdResult run_sm90(const SsdArrays& arrays, int64_t segments) {
+SsdResult run_sm90(const SsdArrays& arrays, int64_t segments, int64_t prefix = 0) {
   const SsdInputs in = arrays.inputs();
   SsdResult result = aligned_result(in);
   OnDevice device;
@@ -23,7 +25,7 @@ SsdResult run_sm90(const SsdArrays& arrays, int64_t segments) {
   const SsdOutputs out{device(result.y.view()), device(result.final_state.view())};
   EXPECT_TRUE(cuda::takes_sm90(d, out));
   TestWork work;
-  const DeviceAnswer wrong = cuda::ssd_forward_sm90(d, out, work, segments);
+  const DeviceAnswer wrong = cuda::ssd_forward_sm90(d, out, work, segments, prefix);
   EXPECT_EQ(wrong, nullptr) << wrong;
   device.fetch();
   return result;
@@ -113,16 +115,72 @@ TEST(SsdForwardSm90, SegmentsAgree) {
   }
 }
 
+TEST(SsdForwardSm90, APrefixIsPassedToTheBit) {
+  ADDER_NEEDS_DEVICE();
+  for (const int64_t heads : {1, 3}) {
+    SsdCase one = plain_case(64 * 9 + 7, heads);
+    for (const Documents documents : {Documents::kNone, Documents::kPacked, Documents::kPadded}) {
+      one.documents = documents, one.gate = documents == Documents::kPacked;
+      const SsdArrays arrays = make_inputs(one);
+      const SsdResult want = run_sm90(arrays, 1);
+      expect_near(want, oracle_of(arrays), one.name());
+      for (const int64_t prefix : {1, 2, 5, 9}) {
+        const SsdResult got = run_sm90(arrays, 0, prefix);
+        EXPECT_TRUE(got.y.same_bytes(want.y)) << one.name() << " prefix " << prefix;
+        EXPECT_TRUE(got.final_state.same_bytes(want.final_state)) << one.name() << prefix;
+      }
+    }
+  }
+}
+
+/// Delta of token t and head h as `delta(t, h)` says, A = -1; no D x hides what the state gives.
+void compare_with_steps(const std::function<double(int64_t, int64_t)>& delta, bool initial,
+                        const std::string& name) {
+  SsdCase one = plain_case(330, 2);
+  one.batch = 1, one.softplus = one.bias = false, one.initial = initial;
+  one.skip = SkipKind::kNone;
+  SsdArrays arrays = make_inputs(one);
+  arrays.dt = Array<3>(DType::f32, {1, one.length, one.heads()});
+  for (int64_t i = 0; i < count_of(arrays.dt.view()); ++i)
+    set_at(arrays.dt.view(), i, delta(i / one.heads(), i % one.heads()));
+  for (int64_t h = 0; h < one.heads(); ++h) set_at(arrays.A.view(), h, -1);
+  const SsdResult want = oracle_of(arrays);
+  for (const int64_t segments : {1, 2, 3}) expect_near(run_sm90(arrays, segments), want, name);
+  expect_near(run_sm90(arrays, 0, 2), want, name + " prefix");
+}
+
 TEST(SsdForwardSm90, AnyDecayOfAChunk) {
   ADDER_NEEDS_DEVICE();
-  SsdCase one = plain_case(200, 2);
-  one.bias = one.softplus = false;
-  for (const double total : {1e-6, 1.0, 90.0, 119.0, 121.0, 238.0, 243.0, 400.0, 64e3}) {
-    SsdArrays arrays = make_inputs(one);
-    for (int64_t i = 0; i < count_of(arrays.dt.view()); ++i) set_at(arrays.dt.view(), i, 0.125);
-    set_at(arrays.A.view(), 1, -total / (63 * 0.125));  // head 0 as it is
-    expect_right(arrays, "decay " + std::to_string(total));
+  // The sum of 63 decays of a chunk: by pairs beyond 120.
+  for (const double total : {1e-6, 1.0, 43.0, 69.0, 90.0, 119.9, 120.1, 238.0, 400.0, 64e3})
+    for (const int heads : {1, 2, 3}) {  // bits: which of the two
+      const auto delta = [=](int64_t, int64_t h) { return heads >> h & 1 ? total / 63 : 0.01; };
+      const std::string name = "decay " + std::to_string(total) + " of " + std::to_string(heads);
+      compare_with_steps(delta, false, name);
+      compare_with_steps(delta, true, name);
+    }
+}
+
+TEST(SsdForwardSm90, DecaysInFewTokens) {
+  ADDER_NEEDS_DEVICE();
+  for (const double width : {60., 69., 70., 95., 119.9, 120.1, 200., 2000.}) {
+    const std::string name = "width " + std::to_string(width);
+    const auto at = [=](auto strong) {
+      return [=](int64_t t, int64_t h) { return strong(t % 64, h) ? width / 7.01 : 0.003; };
+    };
+    compare_with_steps(at([](int64_t t, int64_t h) { return h == 1 && t < 8; }), true, name);
+    compare_with_steps(at([](int64_t t, int64_t) { return t > 55; }), true, name);
+    compare_with_steps(at([](int64_t t, int64_t h) { return h == 0 && t == 20; }), true, name);
+    compare_with_steps(at([](int64_t t, int64_t h) { return t == 40 + 2 * h; }), true, name);
   }
+}
+
+TEST(SsdForwardSm90, KindsOfChunksByTurns) {
+  ADDER_NEEDS_DEVICE();
+  for (const int period : {2, 3, 5})
+    compare_with_steps(
+        [=](int64_t t, int64_t h) { return (t / 64 + h) % period == 0 ? 5.0 : 0.02; }, true,
+        "period " + std::to_string(period));
 }
 
 TEST(SsdForwardSm90, PaddingIsNeverRead) {
@@ -137,13 +195,16 @@ TEST(SsdForwardSm90, PaddingIsNeverRead) {
       EXPECT_TRUE(a.y.same_bytes(b.y)) << segments;
       EXPECT_TRUE(a.final_state.same_bytes(b.final_state)) << segments;
     }
+    const SsdResult a = run_sm90(clean, 0, 4), b = run_sm90(dirty, 0, 4);
+    EXPECT_TRUE(a.y.same_bytes(b.y) && a.final_state.same_bytes(b.final_state));
   }
 }
 
 TEST(SsdForwardSm90, SameBitsEachTime) {
   ADDER_NEEDS_DEVICE();
-  const SsdArrays arrays = make_inputs(plain_case(1000, 3));
-  for (const int64_t segments : {1, 4}) {
+  SsdArrays arrays = make_inputs(plain_case(1000, 3));
+  set_at(arrays.A.view(), 1, -60);            // by pairs
+  for (const int64_t segments : {0, 1, 4}) {  // 0: what is planned, in two parts
     const SsdResult first = run_sm90(arrays, segments);
     for (int i = 0; i < 5; ++i) {
       const SsdResult again = run_sm90(arrays, segments);

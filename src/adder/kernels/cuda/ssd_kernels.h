@@ -6,11 +6,12 @@
 
 namespace adder::kernels::cuda {
 
-/// wgmma, compute capability 9.0; `segments` as below.
+/// wgmma, compute capability 9.0; `segments` as below; `prefix`: in two parts instead, the first of
+/// so many chunks (ssd_plan_sm90.h).
 bool takes_sm90(const SsdInputs& in);
 bool takes_sm90(const SsdInputs& in, const SsdOutputs& out);
 DeviceAnswer ssd_forward_sm90(const SsdInputs& in, const SsdOutputs& out, const DeviceWork& work,
-                              int64_t segments = 0);
+                              int64_t segments = 0, int64_t prefix = 0);
 
 /// mma.sync, bf16, compute capability 8.0 on. `segments`: into how many to cut the sequence, 0 for
 /// what should be fastest.

@@ -38,10 +38,11 @@ struct LocalLayout {
   __device__ uint32_t x(int stage, int head) const {
     return B(stage) + kMatrix + head * kTileBytes;
   }
-  __device__ float* weights(int stage, int head) const {
-    return reinterpret_cast<float*>(generic + kWeights) + (stage * kHeadsACta + head) * kChunk;
+  __device__ WeightPair* weights(int stage, int head) const {
+    return reinterpret_cast<WeightPair*>(generic + kWeights) +
+           (stage * kHeadsACta + head) * (kChunk / 2);
   }
-  /// log2 of the decay of a chunk; then of all behind it. -inf: nothing before counts.
+  /// log2 of the decay of a chunk; then of all behind it.
   __device__ float* decays(int head) const {
     return reinterpret_cast<float*>(generic + kDecays) + head * kMostChunks;
   }
@@ -85,9 +86,8 @@ __device__ __forceinline__ void find_decays(const LocalLayout<N>& smem, const Ss
     for (int i = 0; i < kAtOnce; ++i) {
       const int step = item(i) / work.heads;
       const Documents documents = documents_of(args, work.batch, first_token(work, step));
-      const TokenPair tokens = chunk_tokens(args.sizes, raw[i], steps(i), documents.padding);
-      if (threadIdx.x % 32 == 31)
-        smem.decays(item(i) % work.heads)[step] = documents.begins != 0 ? -INFINITY : tokens.c[1];
+      const TokenPair tokens = chunk_tokens(args.sizes, raw[i], steps(i), documents);
+      if (threadIdx.x % 32 == 31) smem.decays(item(i) % work.heads)[step] = tokens.c[1];
     }
   }
 }
@@ -161,16 +161,15 @@ __device__ __forceinline__ void weigh_steps(const LocalLayout<N>& smem, const Ss
     const RawPair raw = ahead;
     if (step + kWeighersAHead < steps) ahead = read(step + kWeighersAHead);
     const Documents documents = documents_of(args, work.batch, first_token(work, step));
-    const TokenPair tokens = chunk_tokens(args.sizes, raw, head, documents.padding);
-    const int stage = step % kStages, start = document_start(documents.begins, kChunk - 1);
+    const TokenPair tokens = chunk_tokens(args.sizes, raw, head, documents);
+    const int stage = step % kStages;
     const float behind = smem.decays(mine)[step] + __shfl_sync(kWarp, tokens.c[1], 31);
     float weight[2];
 #pragma unroll
-    for (int i = 0; i < 2; ++i)
-      weight[i] = 2 * lane + i >= start ? tokens.delta[i] * ex2(behind - tokens.c[i]) : 0.f;
+    for (int i = 0; i < 2; ++i) weight[i] = tokens.delta[i] * ex2(behind - tokens.c[i]);
     const uint32_t round = step / kStages % 2;
     wait_phase(smem.done(stage), round ^ 1);
-    reinterpret_cast<float2*>(smem.weights(stage, mine))[lane] = in_two_parts(weight[0], weight[1]);
+    smem.weights(stage, mine)[lane] = weight_pair(weight[0], weight[1]);
     if (documents.padding != 0) {
       wait_phase(smem.full(stage), round);
       clear_padding<32>(smem.x(stage, mine), documents.padding);
@@ -178,8 +177,7 @@ __device__ __forceinline__ void weigh_steps(const LocalLayout<N>& smem, const Ss
         clear_padding<32>(smem.B(stage) + n * kTileBytes, documents.padding);
       async_fence();
     }
-    __syncwarp();
-    if (lane == 0) arrive(smem.weighed(stage));
+    arrive(smem.weighed(stage));
   }
 }
 
@@ -194,13 +192,11 @@ __device__ __forceinline__ void add_steps(Accumulator<N>& s, const LocalLayout<N
     wait_phase(smem.full(turn.stage), turn.parity);
     wait_phase(smem.weighed(turn.stage), turn.parity);
     if (step < own) {
-      const float* weights = smem.weights(turn.stage, mine);
       uint32_t x[4][4];
 #pragma unroll
       for (int k = 0; k < 4; ++k) {
         load_channels(x[k], Tile<64>{smem.x(turn.stage, mine)}, warp, 16 * k);
-#pragma unroll
-        for (int i = 0; i < 4; ++i) x[k][i] = weigh(x[k][i], columns_of(weights, 2 * k + i / 2));
+        weigh_tokens<false>(x[k], smem.weights(turn.stage, mine) + 8 * k);
       }
       pin(x);
       pin(s);
@@ -210,8 +206,7 @@ __device__ __forceinline__ void add_steps(Accumulator<N>& s, const LocalLayout<N
       wgmma_wait<0>();
       pin(s);
     }
-    __syncwarp();
-    if (threadIdx.x % 32 == 0) arrive(smem.done(turn.stage));
+    arrive(smem.done(turn.stage));
   }
 }
 
@@ -226,8 +221,8 @@ __device__ __forceinline__ void local_states_cta(const LocalMaps& maps,
   if (threadIdx.x == 0) {
     for (int i = 0; i < LocalLayout<N>::kStages; ++i) {
       barrier_init(smem.full(i), 1);
-      barrier_init(smem.weighed(i), work.heads);  // arrivals are of warps
-      barrier_init(smem.done(i), 4 * work.heads);
+      barrier_init(smem.weighed(i), 32 * work.heads);
+      barrier_init(smem.done(i), 128 * work.heads);
     }
     barrier_init_done();
   }

@@ -116,17 +116,14 @@ class LocalStateCta {
     if (lane == 0) shared_.live[i & 1][own_head_] = !forgotten_;
     if (forgotten_) return;
     const Documents documents = documents_of(i);
-    const TokenPair tokens = chunk_tokens(args_.sizes, raw, steps_, documents.padding);
+    const TokenPair tokens = chunk_tokens(args_.sizes, raw, steps_, documents);
     const float c_last = __shfl_sync(kWarp, tokens.c[1], 31);
-    const int kept_from = document_start(documents.begins, kChunk - 1);
     float weight[2];
 #pragma unroll
-    for (int k = 0; k < 2; ++k)
-      weight[k] =
-          2 * lane + k < kept_from ? 0.f : tokens.delta[k] * ex2(c_last - tokens.c[k] + suffix_);
+    for (int k = 0; k < 2; ++k) weight[k] = tokens.delta[k] * ex2(c_last - tokens.c[k] + suffix_);
     shared_.weight[i & 1][own_head_][lane] = weight_pair(weight[0], weight[1]);
     suffix_ += c_last;
-    forgotten_ = documents.begins != 0 || suffix_ < kForgotten;
+    forgotten_ = suffix_ < kForgotten;
   }
 
   __device__ __forceinline__ void add_chunk(int i, StateRows<Shape::kTiles, kN>& state) const {

@@ -7,21 +7,19 @@
 
 namespace adder::kernels::cuda {
 
-/// The most that the decay of a part may be, in powers of two: e^120.
-inline constexpr float kMostFactored = 120 * 1.4426950408889634f;
-
 /// Asks for a chunk; one thread.
 template <int N, bool kGated>
 __device__ __forceinline__ void bring_chunk(const Layout<N, kGated>& smem, const TensorMaps& maps,
                                             const CtaWork& work, int chunk, int stage) {
   const uint32_t full = smem.full(stage);
-  const int heads_tiles = work.heads * (kGated ? 2 : 1);
-  arrive_with_bytes(full, 2 * Layout<N, kGated>::kMatrix + heads_tiles * kTileBytes);
+  const bool passed = chunk < work.passed;  // then without C and z
+  const int matrices = passed ? 1 : 2, tiles = work.heads * (kGated && !passed ? 2 : 1);
+  arrive_with_bytes(full, matrices * Layout<N, kGated>::kMatrix + tiles * kTileBytes);
   TilePlace at{0, work.group, (work.first_chunk + chunk) * kChunk, static_cast<int>(work.batch)};
 #pragma unroll
   for (int n = 0; n < N / 64; ++n) {
     at.column = 64 * n;
-    load_tile(smem.C(stage) + n * kTileBytes, maps.C, at, full);
+    if (!passed) load_tile(smem.C(stage) + n * kTileBytes, maps.C, at, full);
     load_tile(smem.B(stage) + n * kTileBytes, maps.B, at, full);
   }
   at.column = 0;
@@ -29,19 +27,20 @@ __device__ __forceinline__ void bring_chunk(const Layout<N, kGated>& smem, const
   for (int i = 0; i < work.heads; ++i) {
     at.head = work.head + i;
     load_tile(smem.x(stage, i), maps.x, at, full);
-    if constexpr (kGated) load_tile(smem.z(stage, i), maps.z, at, full);
+    if constexpr (kGated)
+      if (!passed) load_tile(smem.z(stage, i), maps.z, at, full);
   }
 }
 
-/// Copies out y of a chunk; one thread.
+/// Copies out y of a chunk; one thread. `place`: of the chunks that have a y.
 template <int N, bool kGated>
 __device__ __forceinline__ void send_chunk(const Layout<N, kGated>& smem, const TensorMaps& maps,
-                                           const CtaWork& work, int chunk) {
+                                           const CtaWork& work, int chunk, int place) {
   for (int i = 0; i < work.heads; ++i)
     store_tile(
         maps.y,
         {0, work.head + i, (work.first_chunk + chunk) * kChunk, static_cast<int>(work.batch)},
-        smem.outputs(i) + chunk % 2 * kTileBytes);
+        smem.outputs(i) + place % 2 * kTileBytes);
   commit_stores();
 }
 
@@ -58,10 +57,11 @@ __device__ __forceinline__ void copy_chunks(const Layout<N, kGated>& smem, const
   for (int chunk = 0; chunk <= work.chunks; ++chunk, turn.next()) {
     wait_phase(smem.done(turn.stage), turn.parity);
     if (chunk + kStages < work.chunks) bring_chunk(smem, maps, work, chunk + kStages, turn.stage);
-    if (chunk == 0) continue;
-    send_chunk(smem, maps, work, chunk - 1);
+    const int place = chunk - 1 - work.passed;
+    if (place < 0) continue;
+    send_chunk(smem, maps, work, chunk - 1, place);
     wait_stores_read();
-    arrive(smem.sent() + (chunk - 1) % 2 * 8);
+    arrive(smem.sent() + place % 2 * 8);
   }
 }
 
@@ -99,43 +99,6 @@ __device__ __forceinline__ Documents documents_of(const TokensAhead& ahead) {
   return {begins[0] | uint64_t{begins[1]} << 32, padding[0] | uint64_t{padding[1]} << 32};
 }
 
-/// In how large parts a chunk can be factored, of c at the ends of its halves.
-__device__ __forceinline__ ChunkKind kind_of(float c0, float c31, float c32, float c63) {
-  if (c0 - c63 <= kMostFactored) return ChunkKind::kWhole;
-  const bool halves = c0 - c31 <= kMostFactored && c32 - c63 <= kMostFactored;
-  return halves ? ChunkKind::kHalves : ChunkKind::kDirect;
-}
-
-/// A warp: what the tokens are to a head; `rows` of them are before the end.
-__device__ __forceinline__ void write_tokens(HeadTokens& tokens, const TokensAhead& ahead,
-                                             const SsdArguments& args, const HeadSteps& steps,
-                                             int64_t rows) {
-  const int lane = threadIdx.x & 31;
-  const Documents documents = args.seq_idx == nullptr ? Documents{0, 0} : documents_of(ahead);
-  const uint64_t absent = rows < kChunk ? ~uint64_t{0} << rows : 0;
-  const TokenPair pair = chunk_tokens(args.sizes, ahead.dt, steps, documents.padding | absent);
-  const float c0 = __shfl_sync(kWarp, pair.c[0], 0), c31 = __shfl_sync(kWarp, pair.c[1], 15);
-  const float c32 = __shfl_sync(kWarp, pair.c[0], 16), c63 = __shfl_sync(kWarp, pair.c[1], 31);
-  const ChunkKind kind = documents.begins != 0 || documents.padding != 0
-                             ? ChunkKind::kDirect
-                             : kind_of(c0, c31, c32, c63);
-  float2 weight{pair.delta[0], pair.delta[1]}, decay{pair.c[0], pair.c[1]};
-  float enter = 1.f, leave = 1.f;
-  if (kind != ChunkKind::kDirect) {
-    const bool halves = kind == ChunkKind::kHalves, second = halves && lane >= 16;
-    const float before = second ? c31 : 0.f, last = halves && !second ? c31 : c63;
-    const float middle = 0.5f * ((second ? c32 : c0) + last) - before;
-    decay.x -= before + middle, decay.y -= before + middle;
-    weight = in_two_parts(weight.x * ex2(-decay.x), weight.y * ex2(-decay.y));
-    decay.x = ex2(decay.x), decay.y = ex2(decay.y);
-    enter = ex2(middle), leave = ex2(last - before - middle);
-  }
-  reinterpret_cast<float2*>(tokens.weight)[lane] = weight;
-  reinterpret_cast<float2*>(tokens.decay)[lane] = decay;
-  if (lane % 16 == 0) tokens.enter[lane / 16] = enter, tokens.leave[lane / 16] = leave;
-  if (lane == 0) tokens.documents = documents, tokens.kind = kind;
-}
-
 /// A warp of kWeighers: the tokens of chunks, of each head in turn.
 template <int N, bool kGated>
 __device__ __forceinline__ void weigh_chunks(const Layout<N, kGated>& smem,
@@ -156,28 +119,56 @@ __device__ __forceinline__ void weigh_chunks(const Layout<N, kGated>& smem,
     const int chunk = chunk_of(item), next = item + kWeighers, stage = chunk % kStages;
     if (chunk_of(next) < work.chunks)
       ahead = read_tokens(args, work, steps_of(next), chunk_of(next));
+    Documents documents = args.seq_idx == nullptr ? Documents{0, 0} : documents_of(current);
+    const int64_t rows = args.length - first - int64_t{chunk} * kChunk;
+    if (rows < kChunk) documents.padding |= ~uint64_t{0} << rows;
+    const LaneVectors vectors =
+        find_vectors(chunk_tokens(args.sizes, current.dt, steps_of(item), documents), documents);
     wait_phase(smem.done(stage), chunk / kStages % 2 ^ 1);
-    write_tokens(smem.tokens(stage, two ? item % 2 : 0), current, args, steps_of(item),
-                 args.length - first - int64_t{chunk} * kChunk);
-    __syncwarp();
-    if ((threadIdx.x & 31) == 0) arrive(smem.ready(stage));
+    store_vectors(smem.tokens(stage, two ? item % 2 : 0), vectors, documents);
+    arrive(smem.weighed(stage));
   }
 }
 
-/// C B^T, 0 where s > l, as the scores of a chunk.
-__device__ __forceinline__ void write_scores(const Accumulator<64>& m, Tile<64> scores, int warp) {
-  const int lane = threadIdx.x & 31;
+/// M of a head, of m = C B^T: 0 where s > l; by pairs times Delta_s 2^(c_l - c_s). What stands
+/// there without need is cut out of the bits, so that no branch holds up the rest.
+template <bool kByPairs>
+__device__ __forceinline__ void write_scores(const Accumulator<64>& m, Tile<64> scores,
+                                             const ChunkVectors& tokens, int warp) {
+  const int lane = threadIdx.x & 31, g = lane / 4, t = lane % 4;
+  const uint32_t lower = (2 * t <= g ? 0xffffu : 0) | (2 * t + 1 <= g ? 0xffff0000u : 0);
+  float c[2];  // of rows g and g + 8
+  float2 source[8];
+  if constexpr (kByPairs) {
+#pragma unroll
+    for (int i = 0; i < 2; ++i) c[i] = tokens.c[16 * warp + g + 8 * i];
+#pragma unroll
+    for (int i = 0; i < 8; ++i) source[i] = columns_of(tokens.source, i);
+  }
 #pragma unroll
   for (int k = 0; k < 4; ++k) {
     uint32_t packed[4];
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      const int l = 16 * warp + lane / 4 + i % 2 * 8, s = 16 * k + lane % 4 * 2 + i / 2 * 8;
-      const float* pair = m + 8 * k + 2 * i;
-      packed[i] = pack_bf16(s <= l ? pair[0] : 0.f, s + 1 <= l ? pair[1] : 0.f);
+      float2 pair{m[8 * k + 2 * i], m[8 * k + 2 * i + 1]};
+      if constexpr (kByPairs) {
+        const float2 from = source[2 * k + i / 2];
+        pair.x *= ex2(c[i % 2] - from.x), pair.y *= ex2(c[i % 2] - from.y);
+      }
+      packed[i] = pack_bf16(pair.x, pair.y);
     }
+    const uint32_t left = k < warp ? ~uint32_t{0} : 0, on = k == warp ? ~uint32_t{0} : 0;
+    packed[0] &= left | (on & lower), packed[1] &= left | on;
+    packed[2] &= left, packed[3] &= left | (on & lower);
     store_matrices(scores.cell(16 * warp + (lane & 15), 2 * k + (lane >> 4)), packed);
   }
+}
+__device__ __forceinline__ void write_scores(const Accumulator<64>& m, uint32_t scores,
+                                             const ChunkVectors& tokens, int warp) {
+  if (tokens.by_pairs)
+    write_scores<true>(m, Tile<64>{scores}, tokens, warp);
+  else
+    write_scores<false>(m, Tile<64>{scores}, tokens, warp);
 }
 
 /// A warpgroup: zeros for B and x at padding. (Rows of C and z there reach only the y of padding.)
@@ -192,34 +183,50 @@ __device__ __forceinline__ void clear_chunk(const Layout<N, kGated>& smem, const
   warpgroup_barrier(1 + kHeadsACta);
 }
 
+/// A warpgroup: C B^T of a chunk.
+template <int N>
+__device__ __forceinline__ void multiply_keys(Accumulator<64>& m, Operand C, Operand B) {
+  wgmma_fence();
+#pragma unroll
+  for (int k = 0; k < N / 16; ++k) {
+    const int offset = k / 4 * kTileBytes + k % 4 * 32;
+    wgmma(m, C.at(offset), B.at(offset), k > 0);
+  }
+  wgmma_commit();
+  wgmma_wait<0>();
+  pin(m);
+}
+
 /// A warpgroup: M of all chunks.
 template <int N, bool kGated>
-__device__ __forceinline__ void score_chunks(const Layout<N, kGated>& smem,
-                                             const SsdArguments& args, const CtaWork& work) {
+__device__ __forceinline__ void score_chunks(const Layout<N, kGated>& smem, const CtaWork& work,
+                                             bool documents) {
+  constexpr int kStages = Layout<N, kGated>::kStages;
   const int warp = threadIdx.x / 32 % 4;
-  Turn<Layout<N, kGated>::kStages> turn;
+  Turn<kStages> turn;
 #pragma unroll 1
   for (int chunk = 0; chunk < work.chunks; ++chunk, turn.next()) {
-    const int64_t first = int64_t{work.first_chunk + chunk} * kChunk;
-    const uint64_t padding =
-        args.seq_idx == nullptr ? 0 : documents_of(args, work.batch, first).padding;
-    wait_phase(smem.full(turn.stage), turn.parity);
-    if (padding != 0) clear_chunk(smem, work, turn.stage, padding);
-    const Operand C = rows_operand(smem.C(turn.stage)), B = rows_operand(smem.B(turn.stage));
-    Accumulator<64> m;
-    wgmma_fence();
-#pragma unroll
-    for (int k = 0; k < N / 16; ++k) {
-      const int offset = k / 4 * kTileBytes + k % 4 * 32;
-      wgmma(m, C.at(offset), B.at(offset), k > 0);
+    const int stage = turn.stage;
+    const ChunkVectors& tokens = smem.tokens(stage, 0);
+    wait_phase(smem.full(stage), turn.parity);
+    if (documents) {
+      wait_phase(smem.weighed(stage), turn.parity);
+      if (tokens.documents.padding != 0) clear_chunk(smem, work, stage, tokens.documents.padding);
     }
-    wgmma_commit();
-    wgmma_wait<0>();
-    pin(m);
-    write_scores(m, Tile<64>{smem.scores(turn.stage)}, warp);
-    async_fence();
-    __syncwarp();
-    if ((threadIdx.x & 31) == 0) arrive(smem.ready(turn.stage));
+    Accumulator<64> m;
+    if (chunk >= work.passed)
+      multiply_keys<N>(m, rows_operand(smem.C(stage)), rows_operand(smem.B(stage)));
+    wait_phase(smem.weighed(stage), turn.parity);
+    if (chunk >= work.passed) {
+      write_scores(m, smem.scores(stage), tokens, warp);
+      if (work.heads == 2 && !smem.scores_shared(stage)) {
+        const int before = chunk - 2;  // its M is to be done with
+        if (before >= 0) wait_phase(smem.done(before % kStages), before / kStages % 2);
+        write_scores(m, smem.own_scores(chunk), smem.tokens(stage, 1), warp);
+      }
+      async_fence();
+    }
+    arrive(smem.ready(stage));
   }
 }
 

@@ -52,9 +52,19 @@ __device__ __forceinline__ float raw_step(const StepSizes& sizes, int64_t batch,
   return sizes.bias == nullptr ? dt : dt + sizes.bias[head * sizes.bias_stride];
 }
 
+/// log(1 + e^x) = max(x, 0) + 2 artanh(t / (2 + t)), t = e^-|x|, by its series; without branches,
+/// so that some can be found at once.
+__device__ __forceinline__ float softplus(float x) {
+  const float t = __expf(-fabsf(x)), z = __fdividef(t, 2.f + t), square = z * z;
+  float series = 1.f / 13;
+#pragma unroll
+  for (int n = 11; n > 0; n -= 2) series = series * square + 1.f / static_cast<float>(n);
+  return fmaxf(x, 0.f) + 2 * z * series;
+}
 /// Delta before it is limited to [low, high].
 __device__ __forceinline__ float unlimited_step(const StepSizes& sizes, float raw) {
-  return sizes.softplus && raw <= 20.f ? log1pf(__expf(raw)) : raw;
+  const float soft = softplus(raw);
+  return sizes.softplus ? soft : raw;
 }
 __device__ __forceinline__ float step_of(const StepSizes& sizes, float raw) {
   const float step = unlimited_step(sizes, raw);  // a NaN stays one
@@ -108,11 +118,14 @@ struct TokenPair {
 /// the digits of all sums behind it.
 inline constexpr float kLeastLogDecay = -160.f;
 
-__device__ __forceinline__ TokenPair scan_pair(float delta0, float delta1, float A) {
+/// `begins`: tokens before which the state is dropped, as by such a decay.
+__device__ __forceinline__ TokenPair scan_pair(float delta0, float delta1, float A,
+                                               uint64_t begins = 0) {
   constexpr float kLog2e = 1.4426950408889634f;
   const int lane = threadIdx.x & 31;
-  const float a0 = fmaxf(delta0 * A * kLog2e, kLeastLogDecay);
-  const float a1 = fmaxf(delta1 * A * kLog2e, kLeastLogDecay);
+  const auto begin = static_cast<uint32_t>(begins >> 2 * lane);
+  const float a0 = begin & 1 ? kLeastLogDecay : fmaxf(delta0 * A * kLog2e, kLeastLogDecay);
+  const float a1 = begin & 2 ? kLeastLogDecay : fmaxf(delta1 * A * kLog2e, kLeastLogDecay);
   float sum = a0 + a1;
 #pragma unroll
   for (int step = 1; step < 32; step *= 2) {
@@ -153,16 +166,21 @@ __device__ __forceinline__ HeadSteps head_steps(const StepSizes& sizes, int64_t 
           sizes.A[head * sizes.A_stride]};
 }
 
+/// Decays that pass the beginning of a document are 0. (Padding is cut out of the bits, so that no
+/// branch stands between the two tokens' steps.)
 __device__ __forceinline__ TokenPair chunk_tokens(const StepSizes& sizes, const RawPair& pair,
-                                                  const HeadSteps& head, uint64_t padding) {
+                                                  const HeadSteps& head,
+                                                  const Documents& documents) {
   const int token = 2 * (threadIdx.x & 31);
   float delta[2];
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
     const uint32_t bits = sizes.dt_is_bf16 ? pair.bits[i] << 16 : pair.bits[i];
-    delta[i] = padding >> (token + i) & 1 ? 0.f : step_of(sizes, __uint_as_float(bits) + head.bias);
+    const float step = step_of(sizes, __uint_as_float(bits) + head.bias);
+    const uint32_t kept = documents.padding >> (token + i) & 1 ? 0 : ~uint32_t{0};
+    delta[i] = __uint_as_float(__float_as_uint(step) & kept);
   }
-  return scan_pair(delta[0], delta[1], head.A);
+  return scan_pair(delta[0], delta[1], head.A, documents.begins);
 }
 
 }  // namespace adder::kernels::cuda

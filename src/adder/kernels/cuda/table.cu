@@ -18,11 +18,27 @@ DeviceAnswer device_info(int32_t device, DeviceInfo& info) {
 namespace {
 
 constexpr CudaKernels kTable = {
-    kCudaKernelsVersion,    device_info,          ssd,
-    ssd_backward,           ssd_update,           causal_conv1d,
-    causal_conv1d_backward, causal_conv1d_update, rms_norm,
-    rms_norm_backward,      gated_rms_norm,       gated_rms_norm_backward,
-    cross_entropy_tile,     gradient_norm,        adamw,
+    kCudaKernelsVersion,
+    device_info,
+    ssd,
+    ssd_backward,
+    ssd_update,
+    causal_conv1d,
+    causal_conv1d_backward,
+    causal_conv1d_update,
+    rms_norm,
+    rms_norm_backward,
+    gated_rms_norm,
+    gated_rms_norm_backward,
+    cross_entropy_tile,
+    embedding,
+    embedding_backward,
+    swiglu,
+    swiglu_backward,
+    rotary,
+    draw,
+    gradient_norm,
+    adamw,
 };
 
 }  // namespace

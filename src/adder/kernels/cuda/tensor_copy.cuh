@@ -80,6 +80,19 @@ __device__ __forceinline__ void load_tile(uint32_t to, const CUtensorMap& map, T
       "l"(&map), "r"(at.column), "r"(at.head), "r"(at.token), "r"(at.batch), "r"(barrier)
       : "memory");
 }
+/// Bytes that lie together, a multiple of 16, to shared memory, likewise.
+__device__ __forceinline__ void copy_bulk(uint32_t to, const void* from, int bytes,
+                                          uint32_t barrier) {
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
+          "r"(to),
+      "l"(from), "r"(bytes), "r"(barrier)
+      : "memory");
+}
+/// This thread arrives once its copies of mma.cuh so far are there.
+__device__ __forceinline__ void arrive_with_copies(uint32_t barrier) {
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(barrier) : "memory");
+}
 /// A tile from shared memory, in the group that commit_stores() ends. One thread asks, after what
 /// async_fence() says. Tokens behind the end are not written.
 __device__ __forceinline__ void store_tile(const CUtensorMap& map, TilePlace at, uint32_t from) {

@@ -78,23 +78,7 @@ __device__ __forceinline__ void pin(uint32_t (&registers)[kRows][kCount]) {
     asm volatile("" : "+r"(registers[i / kCount][i % kCount])::"memory");
 }
 
-/// d (64 x 32) = A B, or += where `add`; A in registers. kColumns: B is a columns_operand().
-template <bool kColumns>
-__device__ __forceinline__ void wgmma(Accumulator<32>& d, const uint32_t (&a)[4], Operand b,
-                                      bool add) {
-  asm volatile(
-      "{ .reg .pred more; setp.ne.b32 more, %21, 0; "
-      "wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 {%0, %1, %2, %3, %4, %5, "
-      "%6, %7, %8, %9, %10, %11, %12, %13, %14, %15}, {%16, %17, %18, %19}, %20, more, "
-      "1, 1, %22; }"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]),
-        "+f"(d[7]), "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]),
-        "+f"(d[14]), "+f"(d[15])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b.descriptor()), "r"(int{add}),
-        "n"(int{kColumns}));
-}
-
-/// The same, d (64 x 64).
+/// d (64 x 64) = A B, or += where `add`; A in registers. kColumns: B is a columns_operand().
 template <bool kColumns>
 __device__ __forceinline__ void wgmma(Accumulator<64>& d, const uint32_t (&a)[4], Operand b,
                                       bool add) {
@@ -139,7 +123,19 @@ __device__ __forceinline__ void wgmma(Accumulator<128>& d, const uint32_t (&a)[4
         "n"(int{kColumns}));
 }
 
-/// d (64 x 64) = A B^T, or += where `add`; both rows_operand().
+/// d (64 x 32) = A B^T, or += where `add`; the rows of both run along k.
+__device__ __forceinline__ void wgmma(Accumulator<32>& d, Operand a, Operand b, bool add) {
+  asm volatile(
+      "{ .reg .pred more; setp.ne.b32 more, %18, 0; "
+      "wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 {%0, %1, %2, %3, %4, %5, "
+      "%6, %7, %8, %9, %10, %11, %12, %13, %14, %15}, %16, %17, more, 1, 1, 0, 0; }"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]),
+        "+f"(d[7]), "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]),
+        "+f"(d[14]), "+f"(d[15])
+      : "l"(a.descriptor()), "l"(b.descriptor()), "r"(int{add}));
+}
+
+/// The same, d (64 x 64).
 __device__ __forceinline__ void wgmma(Accumulator<64>& d, Operand a, Operand b, bool add) {
   asm volatile(
       "{ .reg .pred more; setp.ne.b32 more, %34, 0; "

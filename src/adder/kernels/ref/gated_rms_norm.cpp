@@ -31,6 +31,12 @@ T inverse_rms(const GatedRmsNormInputs& in, int64_t row, int64_t begin) {
   return 1 / std::sqrt(squares / static_cast<T>(in.group_size) + static_cast<T>(in.eps));
 }
 
+template <typename T>
+T y_at(const GatedRmsNormInputs& in, int64_t row, int64_t i, T rho) {
+  const T gate = in.norm_before_gate ? gate_at<T>(in, row, i) : T(1);
+  return value_at<T>(in, row, i) * rho * get<T>(in.weight, i) * gate;
+}
+
 /// The gradients of one group of channels of one row, with v what is normalised and n = v rho:
 ///   g = grad_y weight (silu(z) if the gate comes after)      dv = rho (g - n mean(n g))
 template <typename T>
@@ -49,6 +55,7 @@ void backward_group(const GatedRmsNormInputs& in, const GatedRmsNormGradients& g
     const T n = value_at<T>(in, row, i) * rho, grad_y = get<T>(grads.grad_y, row, i);
     const T gate = gate_at<T>(in, row, i);
     const T grad_v = rho * (grad_n(i) - n * mean);
+    set(grads.normed, y_at<T>(in, row, i, rho), row, i);
     grad_weight[i] += grad_y * n * (in.norm_before_gate ? gate : T(1));
     set(grads.grad_x, in.norm_before_gate ? grad_v : grad_v * gate, row, i);
     if (!in.z.given()) continue;
@@ -66,10 +73,8 @@ void gated_rms_norm(const GatedRmsNormInputs& in, const View<2>& y) {
   for (int64_t row = 0; row < rows; ++row) {
     for (int64_t begin = 0; begin < width; begin += in.group_size) {
       const T rho = inverse_rms<T>(in, row, begin);
-      for (int64_t i = begin; i < begin + in.group_size; ++i) {
-        const T gate = in.norm_before_gate ? gate_at<T>(in, row, i) : T(1);
-        set(y, value_at<T>(in, row, i) * rho * get<T>(in.weight, i) * gate, row, i);
-      }
+      for (int64_t i = begin; i < begin + in.group_size; ++i)
+        set(y, y_at<T>(in, row, i, rho), row, i);
     }
   }
 }

@@ -7,13 +7,12 @@
 namespace adder::kernels::ref {
 namespace {
 
-/// r = x + residual of one row.
+/// r = x + residual of one row: of whichever is given.
 template <typename T>
-std::vector<T> sum_row(const RmsNormInputs& in, int64_t row) {
-  const int64_t width = in.x.size[1];
-  std::vector<T> r(width);
+std::vector<T> sum_row(const RmsNormInputs& in, int64_t row, int64_t width) {
+  std::vector<T> r(width, T(0));
   for (int64_t i = 0; i < width; ++i) {
-    r[i] = get<T>(in.x, row, i);
+    if (in.x.given()) r[i] += get<T>(in.x, row, i);
     if (in.residual.given()) r[i] += get<T>(in.residual, row, i);
   }
   return r;
@@ -33,7 +32,7 @@ template <typename T>
 void rms_norm(const RmsNormInputs& in, const RmsNormOutputs& out) {
   const auto [rows, width] = in.x.size;
   for (int64_t row = 0; row < rows; ++row) {
-    const std::vector<T> r = sum_row<T>(in, row);
+    const std::vector<T> r = sum_row<T>(in, row, width);
     const T rho = inverse_rms(r, in.eps);
     for (int64_t i = 0; i < width; ++i) {
       set(out.y, r[i] * rho * get<T>(in.weight, i), row, i);
@@ -45,10 +44,10 @@ void rms_norm(const RmsNormInputs& in, const RmsNormOutputs& out) {
 // With n = r rho and g = grad_y weight:   grad_r = rho (g - n mean(n g)) + grad_new_residual.
 template <typename T>
 void rms_norm_backward(const RmsNormInputs& in, const RmsNormGradients& grads) {
-  const auto [rows, width] = in.x.size;
+  const auto [rows, width] = grads.grad_y.size;
   std::vector<T> grad_weight(width, T(0));
   for (int64_t row = 0; row < rows; ++row) {
-    const std::vector<T> r = sum_row<T>(in, row);
+    const std::vector<T> r = sum_row<T>(in, row, width);
     const T rho = inverse_rms(r, in.eps);
     T mean = 0;
     for (int64_t i = 0; i < width; ++i) {
