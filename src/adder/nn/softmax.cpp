@@ -7,7 +7,6 @@
 
 #include "adder/model/softmax_window.h"
 #include "adder/nn/operators.h"
-#include "adder/ops/causal_attention.h"
 #include "adder/ops/slices.h"
 
 namespace adder::nn {
@@ -84,13 +83,7 @@ Tensor Softmax::forward(const Tensor& x, Context& context, State* carried) const
     y = attention(q, k, v, visible(queries, keys), false, sizes_.scale);
   } else {
     const Tensor band = band_of(length, q);
-    if (packed) {
-      y = attend_documents(q, k, v, context.seq_idx, band);
-    } else {
-      const auto fast =
-          band.defined() ? std::nullopt : ops::causal_attention(q, k, v, sizes_.scale);
-      y = fast ? *fast : attend(q, k, v, band);
-    }
+    y = packed ? attend_documents(q, k, v, context.seq_idx, band) : attend(q, k, v, band);
   }
   context.probe("y", y);
   y = y.reshape({batch, length, sizes_.q});

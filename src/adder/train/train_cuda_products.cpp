@@ -23,7 +23,7 @@ using at::Tensor;
 /// Below it a product takes some microseconds, and what it takes to look for a kernel never pays.
 constexpr double kLeastOperations = 1e10;
 constexpr int kCandidates = 16;
-constexpr int kRounds = 6;
+constexpr int kRounds = 3;
 constexpr float kHopeless = 1.15F;  // times the least
 
 /// A matrix as cuBLASLt sees it: by columns, transposed where it lies by rows.

@@ -79,14 +79,11 @@ __device__ __forceinline__ void load_weight(const float* from, float (&to)[kCoun
   }
 }
 
-/// Those of vector k, zeros where there is none.
+/// Those of vector k; where there is none, some of the row's, so that nothing need branch.
 template <int kCount>
 __device__ __forceinline__ void load_weight(const float* from, const RowPlace& place, int k,
                                             float (&to)[kCount]) {
-  const bool has = place.has(k);
-  load_weight(has ? from + place.column(k) : from, to);
-#pragma unroll
-  for (int i = 0; i < kCount; ++i) to[i] = has ? to[i] : 0.0f;
+  load_weight(from + (place.has(k) ? place.column(k) : place.group_begin), to);
 }
 
 template <int kVectors, int kCount>

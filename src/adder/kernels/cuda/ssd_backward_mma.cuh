@@ -77,9 +77,9 @@ DeviceAnswer launch_states(const SsdInputs& in, const SsdGradients& grads, const
 /// The same on Hopper, for what takes_backward_mma(); steps and documents too.
 bool takes_states_sm90(const SsdInputs& in, const SsdGradients& grads);
 StateSegments state_segments_sm90(const Sizes& sizes, int multiprocessors);
-DeviceAnswer launch_states_sm90(const SsdInputs& in, const SsdGradients& grads,
-                                const Sizes& sizes, const StateSegments& segments,
-                                const Workspace& space, cudaStream_t stream);
+DeviceAnswer launch_states_sm90(const SsdInputs& in, const SsdGradients& grads, const Sizes& sizes,
+                                const StateSegments& segments, const Workspace& space,
+                                cudaStream_t stream);
 
 /// How many blocks a group's heads are cut into.
 int head_blocks(const Sizes& sizes, int multiprocessors);

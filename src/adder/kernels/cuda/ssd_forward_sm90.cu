@@ -68,8 +68,8 @@ __device__ __forceinline__ void walk(const Layout<N, kGated>& smem, const Sm90Ar
   // One more turn, behind the last chunk, says so; the stage's last chunk must be done by both.
   wait_phase(smem.done(turn.stage), turn.parity ^ 1);
   arrive(smem.done(turn.stage));
-  if (ssd.final_state != nullptr && (work.first_chunk + work.chunks) * kChunk >= ssd.length)
-    store_state<N>(s, leave, ssd.final_state + place, warp);
+  const bool last = int64_t{work.first_chunk + work.chunks} * kChunk >= ssd.length;
+  if (ssd.final_state != nullptr && last) store_state<N>(s, leave, ssd.final_state + place, warp);
 }
 
 template <int N, bool kGated>
