@@ -40,7 +40,7 @@ class KeyTeamSm90 {
     for (float& g : gradient_) g = 0;
   }
 
-  /// Head number i of the block.
+  /// Head number i of the tile.
   __device__ __forceinline__ void head(int i) {
     constexpr int kSlots = Memory::kTokenSlots;
     const auto& in = memory_.tokens[i % kSlots];
@@ -73,10 +73,26 @@ class KeyTeamSm90 {
     arrive_warp(memory_.states_done[i % Memory::kStateSlots]);
   }
 
-  /// The part of the scores, Z (l, m) of both score teams.
-  __device__ __forceinline__ void add_scores() {
-    add_scores({shared_address(memory_.scores)});
-    add_scores({shared_address(memory_.Z)});
+  /// The part of the scores, Z (l, m).
+  __device__ __forceinline__ void add_scores(const AlignedTile<kChunk>& Z) {
+    const Operand other = columns_operand(shared_address(kOfC ? memory_.B : memory_.C));
+    uint32_t z[4][4];
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      if (kOfC)
+        Z.load_a_transposed(z[k], 16 * k, 16 * warp_);
+      else
+        Z.load_a(z[k], 16 * warp_, 16 * k);
+    }
+    pin(z);
+    pin(gradient_);
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < 4; ++k) wgmma<true>(gradient_, z[k], other.at(2048 * k), true);
+    wgmma_commit();
+    wgmma_wait<0>();
+    pin(gradient_);
+    pin(z);
   }
 
   __device__ __forceinline__ void write(const Tiles& all) const {
@@ -111,27 +127,6 @@ class KeyTeamSm90 {
       const float sum = weight[8 * r] * row_sum(dot[r]);
       if (lane_ % 4 == 0) sums.into[16 * warp_ + lane_ / 4 + 8 * r] = sum;
     }
-  }
-
-  __device__ __forceinline__ void add_scores(const AlignedTile<kChunk>& Z) {
-    const Operand other = columns_operand(shared_address(kOfC ? memory_.B : memory_.C));
-    uint32_t z[4][4];
-#pragma unroll
-    for (int k = 0; k < 4; ++k) {
-      if (kOfC)
-        Z.load_a_transposed(z[k], 16 * k, 16 * warp_);
-      else
-        Z.load_a(z[k], 16 * warp_, 16 * k);
-    }
-    pin(z);
-    pin(gradient_);
-    wgmma_fence();
-#pragma unroll
-    for (int k = 0; k < 4; ++k) wgmma<true>(gradient_, z[k], other.at(2048 * k), true);
-    wgmma_commit();
-    wgmma_wait<0>();
-    pin(gradient_);
-    pin(z);
   }
 
   /// A part of <S, G>: the diagonal of S G^T, 16 channels and half of the states.

@@ -34,10 +34,8 @@ class ScoreTeamSm90 {
     for (float& z : flat(Z_)) z = 0;
   }
 
-  /// B C^T, the same for all heads, and where documents begin; one team.
+  /// B C^T, the same for all heads; one team.
   __device__ __forceinline__ void make_scores() {
-    if (threadIdx.x < kChunk)
-      memory_.begin[threadIdx.x] = document_start(tile_.documents.begins, threadIdx.x);
     Square product;
     wgmma_fence();
 #pragma unroll
@@ -57,8 +55,8 @@ class ScoreTeamSm90 {
     }
   }
 
-  /// Head number i of the block.
-  __device__ __forceinline__ void head(int i, int head, const Tiles& all) {
+  /// Head number i of the tile.
+  __device__ __forceinline__ void head(int i, const Tiles& all) {
     constexpr int kSlots = Memory::kTokenSlots;
     Tokens& in = memory_.tokens[i % kSlots];
     const ChunkSteps& steps = memory_.steps[i % kSlots];
@@ -75,24 +73,35 @@ class ScoreTeamSm90 {
     end_weighted(W, u);
     if (all.dx.data != nullptr) {
       memory_.wait_tokens(memory_.x_read, i);
-      write_dx(in, memory_.skip[i % kSlots], u, all.dx, head);
+      write_dx(in, memory_.skip[i % kSlots], u, all.dx, i);
     }
     if (block_row_ == 3) {  // this warp had the fewest pairs
       memory_.wait_tokens(memory_.summed, i);
-      finish_steps(all, tile_, sums, steps, head);
+      finish_steps(all, tile_, sums, steps, tile_.head0 + i);
     } else {
       arrive_warp(memory_.summed[i % kSlots]);
     }
     arrive_warp(memory_.tokens_done[i % kSlots]);
   }
 
-  /// Z, summed over this team's heads, as a tile (l, m).
-  __device__ __forceinline__ void write_Z(const AlignedTile<kChunk>& to) const {
+  /// Z of both teams, summed over the heads, as a tile (l, m); `spare` holds a matrix of f32.
+  __device__ __forceinline__ void write_Z(const AlignedTile<kChunk>& to, float4* spare) const {
+    const int place = block_row_ * 32 + lane_;
+    if (warp_ >= 4) {
+#pragma unroll
+      for (int n = 0; n < 8; ++n) {
+        const auto& z = Z_[n / 2][n % 2];
+        spare[n * 128 + place] = {z[0], z[1], z[2], z[3]};
+      }
+    }
+    meet<2 * kTeam>();
+    if (warp_ >= 4) return;
 #pragma unroll
     for (int n = 0; n < 8; ++n) {
       const auto& z = Z_[n / 2][n % 2];
-      to.store_pair(row_, 8 * n + column_, pack_bf16(z[0], z[1]));
-      to.store_pair(row_ + 8, 8 * n + column_, pack_bf16(z[2], z[3]));
+      const float4 other = spare[n * 128 + place];
+      to.store_pair(row_, 8 * n + column_, pack_bf16(z[0] + other.x, z[1] + other.y));
+      to.store_pair(row_ + 8, 8 * n + column_, pack_bf16(z[2] + other.z, z[3] + other.w));
     }
   }
 
@@ -208,7 +217,7 @@ class ScoreTeamSm90 {
 
   /// dx_l = u_l + D dy_l, by way of this warp's rows of x.
   __device__ __forceinline__ void write_dx(Tokens& in, const float* skip, const Square& u,
-                                           const Rows& dx, int head) const {
+                                           const Rows& dx, int i) const {
     const AlignedTile<kHeadDim> dy{shared_address(in.dy)}, out{shared_address(in.x)};
 #pragma unroll
     for (int k = 0; k < 4; ++k) {
@@ -225,7 +234,7 @@ class ScoreTeamSm90 {
     __syncwarp();
     const int row0 = 16 * block_row_ + lane_ / 8;
     const int64_t first = tile_.first + row0;
-    __nv_bfloat16* to = dx.at(tile_.batch, first, head) + lane_ % 8 * 8;
+    __nv_bfloat16* to = dx.at(tile_.batch, first, tile_.head0 + i) + lane_ % 8 * 8;
 #pragma unroll
     for (int pass = 0; pass < 16; pass += 4) {
       const uint4 cell = out.read_cell(row0 + pass, lane_ % 8);

@@ -137,7 +137,7 @@ template <int P, int N>
 __global__ void __launch_bounds__(kThreads, 1) tile_kernel(Tiles all) {
   extern __shared__ __align__(256) unsigned char bytes[];
   TileMemory<P, N>& memory = *reinterpret_cast<TileMemory<P, N>*>(bytes);
-  const TileOf tile(all, static_cast<int>(blockIdx.x));
+  const TileOf tile(all);
   if (threadIdx.x < kTeam) {
     run_score_team(all, tile, memory);
   } else {
@@ -146,13 +146,14 @@ __global__ void __launch_bounds__(kThreads, 1) tile_kernel(Tiles all) {
 }
 
 template <int P, int N>
-DeviceAnswer launch(const Tiles& all, cudaStream_t stream) {
+DeviceAnswer launch(const Tiles& all, int blocks, cudaStream_t stream) {
   constexpr int kBytes = sizeof(TileMemory<P, N>);
   static_assert(kBytes <= kGradientTileBytes);
   if (const auto error = answer(cudaFuncSetAttribute(
           tile_kernel<P, N>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes)))
     return error;
-  tile_kernel<P, N><<<tile_count(all), kThreads, kBytes, stream>>>(all);
+  const dim3 grid(all.sizes.chunks, all.sizes.batch, all.sizes.groups * blocks);
+  tile_kernel<P, N><<<grid, kThreads, kBytes, stream>>>(all);
   return launched();
 }
 
@@ -176,7 +177,6 @@ int head_blocks(const Sizes& sizes, int multiprocessors) {
 DeviceAnswer launch_tiles(const SsdInputs& in, const SsdGradients& grads, const Sizes& sizes,
                           int blocks, const Workspace& space, cudaStream_t stream) {
   const Tiles all = {sizes,
-                     blocks,
                      static_cast<int>(ceil_div(sizes.heads_a_group(), blocks)),
                      space,
                      rows_of(in.x),
@@ -196,10 +196,12 @@ DeviceAnswer launch_tiles(const SsdInputs& in, const SsdGradients& grads, const 
                      grads.grad_dt.stride[2],
                      grads.grad_dt.dtype == DType::bf16};
   if (in.x.size[3] == 64 && is_hopper())
-    return launch_tiles_sm90(all, static_cast<int>(in.B.size[3]), stream);
+    return launch_tiles_sm90(all, static_cast<int>(in.B.size[3]), blocks, stream);
   if (in.x.size[3] == 32)
-    return in.B.size[3] == 64 ? launch<32, 64>(all, stream) : launch<32, 128>(all, stream);
-  return in.B.size[3] == 64 ? launch<64, 64>(all, stream) : launch<64, 128>(all, stream);
+    return in.B.size[3] == 64 ? launch<32, 64>(all, blocks, stream)
+                              : launch<32, 128>(all, blocks, stream);
+  return in.B.size[3] == 64 ? launch<64, 64>(all, blocks, stream)
+                            : launch<64, 128>(all, blocks, stream);
 }
 
 }  // namespace adder::kernels::cuda

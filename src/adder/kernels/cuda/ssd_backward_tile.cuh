@@ -7,7 +7,7 @@ namespace adder::kernels::cuda {
 
 struct Tiles {
   Sizes sizes;
-  int blocks, heads_a_block;  // that a group's heads are cut into
+  int heads_a_block;
   Workspace space;
   Rows x, dy, B, C;
   Rows dx, grad_B, grad_C;
@@ -19,12 +19,8 @@ struct Tiles {
   bool dt_is_bf16;
 };
 
-__host__ __device__ inline int tile_count(const Tiles& all) {
-  return all.sizes.chunks * all.sizes.batch * all.sizes.groups * all.blocks;
-}
-
 /// Hopper's, for heads of 64 channels (ssd_backward_tile_sm90.cu).
-DeviceAnswer launch_tiles_sm90(const Tiles& all, int states, cudaStream_t stream);
+DeviceAnswer launch_tiles_sm90(const Tiles& all, int states, int blocks, cudaStream_t stream);
 
 /// What the teams leave of a head for the gradients of dt, A, D and dt_bias.
 struct HeadSums {
@@ -57,28 +53,24 @@ struct TileMemory {
   int begin[kChunk];  // of each token: where its document begins in the chunk, -1: before it
 };
 
-/// A tile: one chunk, some heads of one group.
+/// The tile of a block: one chunk, some heads of one group.
 struct TileOf {
   int chunk, batch, group, block, head0, heads;
   int64_t first, length;  // token; of the row
   Documents documents;
 
-  /// Of tile_count(); neighbours are neighbours in time.
-  __device__ TileOf(const Tiles& all, int number)
-      : chunk(number % all.sizes.chunks),
-        batch(number / all.sizes.chunks % all.sizes.batch),
+  __device__ TileOf(const Tiles& all)
+      : chunk(blockIdx.x),
+        batch(blockIdx.y),
         first(int64_t{chunk} * kChunk),
         length(all.sizes.length) {
-    const int part = number / all.sizes.chunks / all.sizes.batch;
-    group = part / all.blocks;
-    block = part % all.blocks;
+    const int blocks = gridDim.z / all.sizes.groups;
+    group = blockIdx.z / blocks;
+    block = blockIdx.z % blocks;
     const int in_group = block * all.heads_a_block;
     head0 = group * all.sizes.heads_a_group() + in_group;
     heads = min(all.heads_a_block, all.sizes.heads_a_group() - in_group);
-    documents = {0, chunk_padding(all.sizes, all.space, batch, chunk)};
-    if (all.space.packed)
-      documents.begins =
-          all.space.documents[static_cast<int64_t>(batch) * all.sizes.chunks + chunk].begins;
+    documents = all.space.documents[static_cast<int64_t>(batch) * all.sizes.chunks + chunk];
   }
 };
 

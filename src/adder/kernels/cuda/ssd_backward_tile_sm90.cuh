@@ -42,8 +42,6 @@ struct TileMemorySm90 {
   States states[kStateSlots];
   Tokens tokens[kTokenSlots];
   float4 scores[10][2][32];  // B_l . C_m: block, 8 columns, lane
-  /// Z of the second score team; that of the first lies where the scores were.
-  alignas(128) __nv_bfloat16 Z[kChunk * kChunk];
   ChunkSteps steps[kTokenSlots];
   HeadSumsSm90 sums[kTokenSlots];
   float skip[kTokenSlots][kHeadDim];  // D
@@ -73,12 +71,12 @@ struct TileMemorySm90 {
     }
     barrier_init_done();
   }
-  /// B and C of tile number i of this block, copied by threads, for wgmma.
-  __device__ __forceinline__ void wait_keys(int i) const {
-    wait_phase(shared_address(&keys_full), i % 2);
+  /// B and C, copied by threads, for wgmma.
+  __device__ __forceinline__ void wait_keys() const {
+    wait_phase(shared_address(&keys_full), 0);
     async_fence();
   }
-  /// Of head number i of this block.
+  /// Of head number i.
   __device__ __forceinline__ void wait_states(const uint64_t (&barriers)[kStateSlots],
                                               int i) const {
     wait_phase(shared_address(&barriers[i % kStateSlots]), i / kStateSlots % 2);
