@@ -214,41 +214,6 @@ __device__ __forceinline__ void decay_carried(Accumulator<64>& y, const ChunkVec
     if (i / 4 * 8 + threadIdx.x % 4 * 2 + i % 2 >= carried) y[i] = 0.f;
 }
 
-/// y += X~ M^T and S += X~ B, given to the tensor cores one after the other.
-template <int N>
-__device__ __forceinline__ void multiply_inputs(Accumulator<64>& y, Accumulator<N>& s,
-                                                uint32_t (&weighed)[4][4],
-                                                const ChunkTiles& tiles) {
-  pin(weighed);
-  pin(s);
-  wgmma_fence();
-  multiply_scores(y, weighed, rows_operand(tiles.M));
-  wgmma_commit();
-  add_inputs<N>(s, weighed, columns_operand(tiles.B));
-  wgmma_commit();
-}
-/// By pairs: S first, so that S C^T is scaled meanwhile; then y += X M^T.
-template <int N>
-__device__ __forceinline__ void multiply_by_pairs(Accumulator<64>& y, Accumulator<N>& s,
-                                                  uint32_t (&x)[4][4], uint32_t (&weighed)[4][4],
-                                                  const ChunkTiles& tiles,
-                                                  const ChunkVectors& tokens) {
-  keep_state<N>(s, tokens);
-  pin(weighed);
-  pin(s);
-  wgmma_fence();
-  add_inputs<N>(s, weighed, columns_operand(tiles.B));
-  wgmma_commit();
-  wgmma_wait<1>();
-  pin(y);
-  decay_carried(y, tokens);
-  pin(y);
-  pin(x);
-  wgmma_fence();
-  multiply_scores(y, x, rows_operand(tiles.M));
-  wgmma_commit();
-}
-
 /// A chunk. s is S but for `due`, then the new S but for tokens.scale_out.
 template <int N, bool kByPairs, bool kGated>
 __device__ __forceinline__ void take_chunk(Accumulator<N>& s, float due, const ChunkTiles& tiles,
@@ -261,14 +226,25 @@ __device__ __forceinline__ void take_chunk(Accumulator<N>& s, float due, const C
   load_weights(weights, tokens);
   multiply_state<N>(y, s, due, rows_operand(tiles.C));
   weigh_channels(weighed, x, weights);
-  if constexpr (kByPairs)
-    multiply_by_pairs<N>(y, s, x, weighed, tiles, tokens);
-  else
-    multiply_inputs<N>(y, s, weighed, tiles);
+  if constexpr (kByPairs) {
+    keep_state<N>(s, tokens);
+    wgmma_wait<0>();
+    pin(y);
+    decay_carried(y, tokens);
+    pin(y);
+    pin(x);
+  }
+  pin(weighed);
+  pin(s);
+  wgmma_fence();
+  multiply_scores(y, kByPairs ? x : weighed, rows_operand(tiles.M));
+  wgmma_commit();
+  add_inputs<N>(s, weighed, columns_operand(tiles.B));
+  wgmma_commit();
   send_output(out);
 #pragma unroll
   for (int i = 0; i < 8; ++i) factor[i] = kByPairs ? float2{1.f, 1.f} : columns_of(tokens.row, i);
-  wgmma_wait<kByPairs ? 0 : 1>();
+  wgmma_wait<1>();
   pin(y);
 #pragma unroll
   for (int k = 0; k < 4; ++k) finish_output<kGated>(out, k, y + 8 * k, x[k], factor + 2 * k, tiles);
