@@ -95,7 +95,7 @@ struct GatedNormBackward {
   __device__ __forceinline__ void each(const Row& row, const RowPlace& place, int k,
                                        const Body& body) const {
     float w[kCount], x[kCount], z[kCount] = {}, gy[kCount];
-    load_weight(forward.weight, place, k, w);
+    load_weight(forward.weight + place.column(k), w);
     unpack<T, kCount>(row.x[k], x);
     if constexpr (kGate != Gate::kNone) unpack<T, kCount>(row.z[k], z);
     unpack<T, kCount>(row.grad_y[k], gy);
@@ -107,6 +107,7 @@ struct GatedNormBackward {
                                            float (&sums)[2]) const {
 #pragma unroll
     for (int k = 0; k < kVectors; ++k) {
+      if (!place.has(k)) continue;
       each(row, place, k, [&](int, const Terms<kGate>& terms, float) {
         sums[0] += terms.v() * terms.v();
         sums[1] += terms.v() * terms.g();
@@ -118,6 +119,7 @@ struct GatedNormBackward {
                                         float mean, float (&grad_weight)[kVectors][kCount]) const {
 #pragma unroll
     for (int k = 0; k < kVectors; ++k) {
+      if (!place.has(k)) continue;
       float to_x[kCount], to_z[kCount], to_y[kCount];
       each(row, place, k, [&](int i, const Terms<kGate>& terms, float gy) {
         const float n = terms.v() * rho, grad_v = rho * (terms.g() - n * mean);
@@ -127,7 +129,6 @@ struct GatedNormBackward {
         to_z[i] = (after ? terms.grad_yw * n : grad_v * terms.x) * terms.slope;
         grad_weight[k][i] += gy * n * (after ? terms.gate : 1.0f);
       });
-      if (!place.has(k)) continue;
       if (forward.y.given()) store<T, kCount>(forward.y.at(place, k), to_y);
       if (grad_x.given()) store<T, kCount>(grad_x.at(place, k), to_x);
       if (grad_z.given()) store<T, kCount>(grad_z.at(place, k), to_z);

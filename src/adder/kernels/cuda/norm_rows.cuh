@@ -79,13 +79,6 @@ __device__ __forceinline__ void load_weight(const float* from, float (&to)[kCoun
   }
 }
 
-/// Those of vector k; where there is none, some of the row's, so that nothing need branch.
-template <int kCount>
-__device__ __forceinline__ void load_weight(const float* from, const RowPlace& place, int k,
-                                            float (&to)[kCount]) {
-  load_weight(from + (place.has(k) ? place.column(k) : place.group_begin), to);
-}
-
 template <int kVectors, int kCount>
 __device__ __forceinline__ float sum_of_squares(const float (&v)[kVectors][kCount]) {
   float sum = 0;
@@ -142,7 +135,7 @@ __global__ void __launch_bounds__(kWarpSize* RowSplit::kMaxWarps)
     norm.load(row, walk.at(chunk));
     squares[0] += sum_of_squares(row.v);
   }
-  row_sums(squares, walk.slot, split.warps, 0);
+  row_sums(squares, split.warps, 0);
   const float rho = rsqrtf(squares[0] / static_cast<float>(split.width) + split.eps);
   for (int chunk = split.chunks - 1; chunk >= 0; --chunk) {
     if (chunk + 1 < split.chunks) norm.load(row, walk.at(chunk));
@@ -211,7 +204,7 @@ __global__ void __launch_bounds__(kWarpSize* RowSplit::kMaxWarps, 2)
       norm.load(row, at.at(chunk));
       norm.add_sums(row, at.at(chunk), sums);
     }
-    row_sums(sums, walk.slot, split.warps, turn);
+    row_sums(sums, split.warps, turn);
     const float rho = rsqrtf(sums[0] * share + split.eps);
     const float mean = rho * sums[1] * share;  // of n g
     for (int chunk = split.chunks - 1; chunk >= 0; --chunk) {
@@ -259,8 +252,7 @@ DeviceAnswer run_forward(const Norm& norm, const RowSplit& split, const DeviceWo
 template <class Norm>
 DeviceAnswer run_backward(const Norm& norm, RowSplit split, const View<1>& grad_weight,
                           const DeviceWork& work) {
-  // Few blocks, as measured: each leaves sums behind.
-  split.slots = split.warps == 1 ? 4 : split.warps <= RowSplit::kMaxWarps / 2 ? 2 : 1;
+  split.slots = RowSplit::kMaxWarps / split.warps;  // few blocks, for each leaves sums behind
   const auto kernel = norm_backward<Norm>;
   // Without rows there is nothing to add up, and the sums are 0.
   const int64_t at_once = blocks_at_once(kernel, split.threads(), 0) / split.groups,

@@ -73,8 +73,9 @@ struct RmsNormBackward {
     sums[0] += sum_of_squares(row.in.v);
 #pragma unroll
     for (int k = 0; k < kVectors; ++k) {
+      if (!place.has(k)) continue;
       float w[kCount], gy[kCount];
-      load_weight(forward.weight, place, k, w);
+      load_weight(forward.weight + place.column(k), w);
       unpack<T, kCount>(row.grad_y[k], gy);
 #pragma unroll
       for (int i = 0; i < kCount; ++i) sums[1] += row.in.v[k][i] * (gy[i] * w[i]);
@@ -85,8 +86,9 @@ struct RmsNormBackward {
                                         float mean, float (&grad_weight)[kVectors][kCount]) const {
 #pragma unroll
     for (int k = 0; k < kVectors; ++k) {
+      if (!place.has(k)) continue;
       float w[kCount], gy[kCount], grad_r[kCount];
-      load_weight(forward.weight, place, k, w);
+      load_weight(forward.weight + place.column(k), w);
       unpack<T, kCount>(row.grad_y[k], gy);
       unpack<R, kCount>(row.grad_new_residual[k], grad_r);
 #pragma unroll
@@ -95,7 +97,6 @@ struct RmsNormBackward {
         grad_r[i] += rho * (gy[i] * w[i] - n * mean);
         grad_weight[k][i] += gy[i] * n;
       }
-      if (!place.has(k)) continue;
       if (grad_x.given()) store<T, kCount>(grad_x.at(place, k), grad_r);
       if (grad_residual.given()) store<R, kCount>(grad_residual.at(place, k), grad_r);
     }

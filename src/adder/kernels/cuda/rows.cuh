@@ -115,25 +115,24 @@ __device__ __forceinline__ float warp_sum(float value) {
   return value;
 }
 
-/// The sums over the threads of a row, the same in each of them: the warps [slot warps,
-/// (slot + 1) warps) of a block, which wait for no others. `turn`: of another parity than in the
-/// call before.
+/// The sums over the `warps` neighbouring warps of a block that share its row, the same in each of
+/// their threads; they wait for no other warps. `turn`: of another parity than in the call before.
 template <int kSums>
-__device__ __forceinline__ void row_sums(float (&sums)[kSums], int slot, int warps, int turn) {
+__device__ __forceinline__ void row_sums(float (&sums)[kSums], int warps, int turn) {
 #pragma unroll
   for (int i = 0; i < kSums; ++i) sums[i] = warp_sum(sums[i]);
   if (warps == 1) return;
   __shared__ float of_warp[2][kWarpSize][kSums];
+  const int warp = static_cast<int>(threadIdx.x) / kWarpSize, row = warp / warps;
   if (threadIdx.x % kWarpSize == 0)
-    for (int i = 0; i < kSums; ++i) of_warp[turn % 2][threadIdx.x / kWarpSize][i] = sums[i];
+    for (int i = 0; i < kSums; ++i) of_warp[turn % 2][warp][i] = sums[i];
   // A barrier of the row's own; 0 is that of __syncthreads().
-  asm volatile("bar.sync %0, %1;" ::"r"(slot + 1), "r"(warps * kWarpSize) : "memory");
+  asm volatile("bar.sync %0, %1;" ::"r"(row + 1), "r"(warps * kWarpSize) : "memory");
 #pragma unroll
-  for (int i = 0; i < kSums; ++i) sums[i] = 0;
-#pragma unroll 1
-  for (int warp = slot * warps; warp < (slot + 1) * warps; ++warp)
-#pragma unroll
-    for (int i = 0; i < kSums; ++i) sums[i] += of_warp[turn % 2][warp][i];
+  for (int i = 0; i < kSums; ++i) {
+    sums[i] = 0;
+    for (int w = 0; w < warps; ++w) sums[i] += of_warp[turn % 2][row * warps + w][i];
+  }
 }
 
 }  // namespace adder::kernels::cuda
