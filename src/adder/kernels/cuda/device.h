@@ -39,6 +39,10 @@ inline int device_attribute(cudaDeviceAttr which) {
   return answered ? value : 0;
 }
 
+inline bool is_hopper() {
+  return device_attribute(cudaDevAttrComputeCapabilityMajor) == 9;
+}
+
 /// How many blocks of this size the device runs at once; 1 if it does not answer.
 template <typename Kernel>
 int64_t blocks_at_once(Kernel kernel, int threads, int64_t shared_bytes) {

@@ -135,7 +135,7 @@ __global__ void __launch_bounds__(kWarpSize* RowSplit::kMaxWarps)
     norm.load(row, walk.at(chunk));
     squares[0] += sum_of_squares(row.v);
   }
-  row_sums(squares, split.warps, 0);
+  row_sums</*kSlots=*/false>(squares, split.warps, 0);
   const float rho = rsqrtf(squares[0] / static_cast<float>(split.width) + split.eps);
   for (int chunk = split.chunks - 1; chunk >= 0; --chunk) {
     if (chunk + 1 < split.chunks) norm.load(row, walk.at(chunk));
@@ -204,7 +204,7 @@ __global__ void __launch_bounds__(kWarpSize* RowSplit::kMaxWarps, 2)
       norm.load(row, at.at(chunk));
       norm.add_sums(row, at.at(chunk), sums);
     }
-    row_sums(sums, split.warps, turn);
+    row_sums</*kSlots=*/true>(sums, split.warps, turn);
     const float rho = rsqrtf(sums[0] * share + split.eps);
     const float mean = rho * sums[1] * share;  // of n g
     for (int chunk = split.chunks - 1; chunk >= 0; --chunk) {

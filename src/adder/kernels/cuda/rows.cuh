@@ -116,18 +116,22 @@ __device__ __forceinline__ float warp_sum(float value) {
 }
 
 /// The sums over the `warps` neighbouring warps of a block that share its row, the same in each of
-/// their threads; they wait for no other warps. `turn`: of another parity than in the call before.
-template <int kSums>
+/// their threads. kSlots: a block may hold several rows, which wait for no others; else the row is
+/// all of it. (A kernel that names barriers by number holds all 16, so that few of its blocks fit
+/// on a multiprocessor.) `turn`: of another parity than in the call before.
+template <bool kSlots, int kSums>
 __device__ __forceinline__ void row_sums(float (&sums)[kSums], int warps, int turn) {
 #pragma unroll
   for (int i = 0; i < kSums; ++i) sums[i] = warp_sum(sums[i]);
   if (warps == 1) return;
   __shared__ float of_warp[2][kWarpSize][kSums];
-  const int warp = static_cast<int>(threadIdx.x) / kWarpSize, row = warp / warps;
+  const int warp = static_cast<int>(threadIdx.x) / kWarpSize, row = kSlots ? warp / warps : 0;
   if (threadIdx.x % kWarpSize == 0)
     for (int i = 0; i < kSums; ++i) of_warp[turn % 2][warp][i] = sums[i];
-  // A barrier of the row's own; 0 is that of __syncthreads().
-  asm volatile("bar.sync %0, %1;" ::"r"(row + 1), "r"(warps * kWarpSize) : "memory");
+  if constexpr (kSlots)  // a barrier of the row's own; 0 is that of __syncthreads()
+    asm volatile("bar.sync %0, %1;" ::"r"(row + 1), "r"(warps * kWarpSize) : "memory");
+  else
+    __syncthreads();
 #pragma unroll
   for (int i = 0; i < kSums; ++i) {
     sums[i] = 0;

@@ -39,14 +39,14 @@ __device__ __forceinline__ void finish_steps(const Tiles& all, const TileOf& til
   float from_here = into[0] + into[1], until_here = past[0] + past[1];
 #pragma unroll
   for (int step = 1; step < 32; step *= 2) {
-    const float later = __shfl_down_sync(kWarp, from_here, step);
-    const float earlier = __shfl_up_sync(kWarp, until_here, step);
+    const float later = __shfl_down_sync(kAllLanes, from_here, step);
+    const float earlier = __shfl_up_sync(kAllLanes, until_here, step);
     if (lane + step < 32) from_here += later;
     if (lane >= step) until_here += earlier;
   }
   // Sums of whole terms: taking one away from until_here would leave its rounding.
-  float later = __shfl_down_sync(kWarp, from_here, 1),
-        earlier = __shfl_up_sync(kWarp, until_here, 1);
+  float later = __shfl_down_sync(kAllLanes, from_here, 1),
+        earlier = __shfl_up_sync(kAllLanes, until_here, 1);
   if (lane == 31) later = 0;
   if (lane == 0) earlier = 0;
   float states = 0;

@@ -21,7 +21,7 @@ class KeyTeam {
       : memory_(memory),
         tile_(tile),
         of_C_(of_C),
-        warp_(__shfl_sync(kWarp, warp, 0)),
+        warp_(__shfl_sync(kAllLanes, warp, 0)),
         lane_(threadIdx.x & 31),
         row0_(16 * warp_) {
 #pragma unroll

@@ -34,7 +34,7 @@ class KeyTeamSm90 {
   __device__ KeyTeamSm90(Memory& memory, const TileOf& tile)
       : memory_(memory),
         tile_(tile),
-        warp_(__shfl_sync(kWarp, static_cast<int>(threadIdx.x % kTeam / 32), 0)),
+        warp_(__shfl_sync(kAllLanes, static_cast<int>(threadIdx.x % kTeam / 32), 0)),
         lane_(threadIdx.x & 31) {
 #pragma unroll
     for (float& g : gradient_) g = 0;

@@ -6,14 +6,6 @@
 namespace adder::kernels::cuda {
 namespace {
 
-int attribute(cudaDeviceAttr which) {
-  int device = 0, value = 0;
-  if (cudaGetDevice(&device) != cudaSuccess ||
-      cudaDeviceGetAttribute(&value, which, device) != cudaSuccess)
-    return 0;
-  return value;
-}
-
 /// bf16, rows on 16 bytes.
 bool has_aligned_rows(const View<4>& view) {
   if (!view.given()) return true;
@@ -64,14 +56,15 @@ bool takes_backward_mma(const SsdInputs& in, const SsdGradients& grads) {
   const bool rows = has_aligned_rows(in.x) && has_aligned_rows(in.B) && has_aligned_rows(in.C) &&
                     has_aligned_rows(grads.grad_y) && has_aligned_rows(grads.grad_x) &&
                     has_aligned_rows(grads.grad_B) && has_aligned_rows(grads.grad_C);
-  return shape && rows && !in.z.given() && attribute(cudaDevAttrComputeCapabilityMajor) >= 8 &&
-         attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin) >= kGradientTileBytes;
+  return shape && rows && !in.z.given() &&
+         device_attribute(cudaDevAttrComputeCapabilityMajor) >= 8 &&
+         device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin) >= kGradientTileBytes;
 }
 
 DeviceAnswer ssd_backward_mma(const SsdInputs& in, const SsdGradients& grads,
                               const DeviceWork& work) {
   const Sizes sizes = sizes_of(in);
-  const int multiprocessors = attribute(cudaDevAttrMultiProcessorCount);
+  const int multiprocessors = device_attribute(cudaDevAttrMultiProcessorCount);
   const bool states_sm90 = takes_states_sm90(in, grads);
   const StateSegments segments = states_sm90 ? state_segments_sm90(sizes, multiprocessors)
                                              : state_segments(sizes, multiprocessors);

@@ -173,7 +173,7 @@ __device__ __forceinline__ void swap_with_lane(uint32_t (&r)[4]) {
   for (int i = 0; i < 4; ++i) {
     if (i & kBit) continue;
     const uint32_t low = r[i], high = r[i + kBit];
-    const uint32_t got = __shfl_xor_sync(kWarp, upper ? low : high, kBit);
+    const uint32_t got = __shfl_xor_sync(kAllLanes, upper ? low : high, kBit);
     r[i] = upper ? got : low;
     r[i + kBit] = upper ? high : got;
   }

@@ -68,7 +68,7 @@ struct ColumnSums {
 #pragma unroll
     for (int i = 0; i < kKeep; ++i) {
       const float low = of[i], high = of[i + kKeep];
-      of[i] = (upper ? high : low) + __shfl_xor_sync(kWarp, upper ? low : high, 2 * kKeep);
+      of[i] = (upper ? high : low) + __shfl_xor_sync(kAllLanes, upper ? low : high, 2 * kKeep);
     }
   }
   /// Adds up the rows of the eight lanes of a column.

@@ -22,7 +22,7 @@ class ScoreTeam {
   __device__ ScoreTeam(Memory& memory, const TileOf& tile)
       : memory_(memory),
         tile_(tile),
-        warp_(__shfl_sync(kWarp, static_cast<int>(threadIdx.x / 32), 0)),
+        warp_(__shfl_sync(kAllLanes, static_cast<int>(threadIdx.x / 32), 0)),
         lane_(threadIdx.x & 31),
         half_(warp_ / 4),
         block_row_(half_ == 0 ? warp_ : 7 - warp_),

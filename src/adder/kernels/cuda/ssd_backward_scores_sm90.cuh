@@ -25,7 +25,7 @@ class ScoreTeamSm90 {
   __device__ ScoreTeamSm90(Memory& memory, const TileOf& tile)
       : memory_(memory),
         tile_(tile),
-        warp_(__shfl_sync(kWarp, static_cast<int>(threadIdx.x / 32), 0)),
+        warp_(__shfl_sync(kAllLanes, static_cast<int>(threadIdx.x / 32), 0)),
         lane_(threadIdx.x & 31),
         block_row_(warp_ % 4),
         row_(16 * block_row_ + lane_ / 4),

@@ -147,7 +147,7 @@ __device__ __forceinline__ void walk_cta(const WalkMaps& maps, const WalkArgumen
   const PairWalk<kEnds> walk(all);
   if (threadIdx.x == 0) smem.start(walk.heads, walk.steps);
   __syncthreads();
-  const int warp = __shfl_sync(kWarp, static_cast<int>(threadIdx.x) / 32, 0);
+  const int warp = __shfl_sync(kAllLanes, static_cast<int>(threadIdx.x) / 32, 0);
   if (warp == kHeadWarps) {
     WalkServer<N, kEnds>(smem, all, walk).run();
   } else if (warp > kHeadWarps) {

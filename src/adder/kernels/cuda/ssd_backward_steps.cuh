@@ -69,7 +69,7 @@ __device__ __forceinline__ void step_pairs(const StepSizes& sizes, const RawPair
 #pragma unroll
   for (int h = 0; h < kHeads; ++h) {
     pairs[h].tokens = scan_pair(free[h][0], free[h][1], heads[h].A);
-    c_end[h] = __shfl_sync(kWarp, pairs[h].tokens.c[1], 31);
+    c_end[h] = __shfl_sync(kAllLanes, pairs[h].tokens.c[1], 31);
     pairs[h].carried = documents.one ? c_end[h] : -INFINITY;
   }
   for_tokens([&](StepPair& pair, int h, int i) {

@@ -157,13 +157,6 @@ DeviceAnswer launch(const Tiles& all, int blocks, cudaStream_t stream) {
   return launched();
 }
 
-bool is_hopper() {
-  int device = 0, major = 0;
-  return cudaGetDevice(&device) == cudaSuccess &&
-         cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess &&
-         major == 9;
-}
-
 }  // namespace
 
 int head_blocks(const Sizes& sizes, int multiprocessors) {

@@ -82,12 +82,12 @@ __device__ __forceinline__ void meet(int place = 1) {
 
 /// Sum over the four lanes of a row of a fragment.
 __device__ __forceinline__ float row_sum(float v) {
-  v += __shfl_xor_sync(kWarp, v, 1);
-  return v + __shfl_xor_sync(kWarp, v, 2);
+  v += __shfl_xor_sync(kAllLanes, v, 1);
+  return v + __shfl_xor_sync(kAllLanes, v, 2);
 }
 __device__ __forceinline__ float sum_of_warp(float v) {
 #pragma unroll
-  for (int step = 16; step >= 1; step /= 2) v += __shfl_xor_sync(kWarp, v, step);
+  for (int step = 16; step >= 1; step /= 2) v += __shfl_xor_sync(kAllLanes, v, step);
   return v;
 }
 

@@ -106,7 +106,7 @@ __global__ void __launch_bounds__(kTileThreads, 1) tile_sm90_kernel(Tiles all) {
     TileMemorySm90<N>& memory = *reinterpret_cast<TileMemorySm90<N>*>(bytes);
     const TileOf tile(all);
     prepare(tile, memory);
-    const int team = __shfl_sync(kWarp, static_cast<int>(threadIdx.x / kTeam), 0);
+    const int team = __shfl_sync(kAllLanes, static_cast<int>(threadIdx.x / kTeam), 0);
     if (team < 2) {
       take_registers<kScoreRegisters>();
       run_score_teams(all, tile, team, memory);

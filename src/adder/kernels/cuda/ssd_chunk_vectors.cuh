@@ -51,10 +51,10 @@ struct ChunkVectors {
 /// `last`: c of the chunk's ends.
 __device__ __forceinline__ bool too_wide(const TokenPair& tokens, float first, float last) {
   const int lane = threadIdx.x & 31;
-  const float together =
-      fabsf(__shfl_sync(kWarp, tokens.c[1], lane | 7) - __shfl_sync(kWarp, tokens.c[0], lane & ~7));
+  const float together = fabsf(__shfl_sync(kAllLanes, tokens.c[1], lane | 7) -
+                               __shfl_sync(kAllLanes, tokens.c[0], lane & ~7));
   const bool fits = fabsf(last - first) <= kWidest & together <= kWidestTogether;
-  return __any_sync(kWarp, !fits);  // NaN does not fit
+  return __any_sync(kAllLanes, !fits);  // NaN does not fit
 }
 
 /// The same as a warp finds it: what a lane's two tokens add, and what all lanes know.
@@ -69,8 +69,8 @@ struct LaneVectors {
 __device__ __forceinline__ LaneVectors find_vectors(const TokenPair& tokens,
                                                     const Documents& documents) {
   LaneVectors v;
-  const float c_first = __shfl_sync(kWarp, tokens.c[0], 0);
-  const float c_last = __shfl_sync(kWarp, tokens.c[1], 31);
+  const float c_first = __shfl_sync(kAllLanes, tokens.c[0], 0);
+  const float c_last = __shfl_sync(kAllLanes, tokens.c[1], 31);
   v.by_pairs = too_wide(tokens, c_first, c_last) || documents.begins != 0;
   const float anchor = v.by_pairs ? c_last : 0.5f * (c_first + c_last);
   const float base = v.by_pairs ? 0.f : anchor;

@@ -57,11 +57,9 @@ bool pairs_aligned(const View<4>& state) {
 
 /// What the largest of the kernels above needs of a CTA, and a device of the consumer kind lacks.
 bool enough_shared_memory() {
-  int device = 0, bytes = 0;
-  cudaGetDevice(&device);
-  cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
-  return bytes >= static_cast<int>(std::max(sizeof(ForwardShape<64, 128, 2, 2>::Memory),
-                                            sizeof(ForwardShape<32, 128, 4, 2>::Memory)));
+  return device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin) >=
+         static_cast<int>(std::max(sizeof(ForwardShape<64, 128, 2, 2>::Memory),
+                                   sizeof(ForwardShape<32, 128, 4, 2>::Memory)));
 }
 
 }  // namespace

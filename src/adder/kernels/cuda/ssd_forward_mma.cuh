@@ -78,7 +78,7 @@ class ForwardCta : ForwardMemory<Shape> {
   }
 
   static __device__ __forceinline__ int warp_index() {
-    return __shfl_sync(kWarp, static_cast<int>(threadIdx.x / 32), 0);
+    return __shfl_sync(kAllLanes, static_cast<int>(threadIdx.x / 32), 0);
   }
   /// M: its ten blocks of 16 x 16 are dealt out to the warps, some at once for the sake of
   /// latency (the last of all is done more often than needed).

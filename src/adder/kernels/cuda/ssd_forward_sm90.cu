@@ -79,7 +79,7 @@ __device__ __forceinline__ void forward_cta(const TensorMaps& maps, const Sm90Ar
   const CtaWork work = cta_work(args.ssd, args.cut);
   if (threadIdx.x == 0) smem.start_barriers(work.heads);
   __syncthreads();
-  const int warp = __shfl_sync(kWarp, static_cast<int>(threadIdx.x) / 32, 0);
+  const int warp = __shfl_sync(kAllLanes, static_cast<int>(threadIdx.x) / 32, 0);
   if (warp < 4 * kHeadsACta) {  // registers of all four warpgroups: 512 in all
     take_registers<200>();
     if (warp / 4 < work.heads) walk<N, kGated>(smem, args, work, warp / 4);
@@ -136,13 +136,6 @@ bool takes_tiles(const View<4>& view) {
 
 bool aligned_states(const View<4>& states) {
   return reinterpret_cast<uintptr_t>(states.data) % 8 == 0;
-}
-
-bool is_hopper() {
-  int device = 0, major = 0;
-  cudaGetDevice(&device);
-  cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
-  return major == 9;
 }
 
 DeviceAnswer encode_all(TensorMaps& maps, const SsdInputs& in, const SsdOutputs& out) {

@@ -106,14 +106,14 @@ struct WalkLength {
     float sum = own;
 #pragma unroll
     for (int step = 1; step < 32; step *= 2) {
-      const float before = __shfl_up_sync(kWarp, sum, step);
+      const float before = __shfl_up_sync(kAllLanes, sum, step);
       if (lane >= step) sum += before;
     }
-    float before = __shfl_up_sync(kWarp, sum, 1);
+    float before = __shfl_up_sync(kAllLanes, sum, 1);
     before = length.decay + (lane == 0 ? 0.f : before);
     if (there) decays[first + lane] = before;
-    length.steps += __popc(__ballot_sync(kWarp, there && before >= kForgotten));
-    length.decay += __shfl_sync(kWarp, sum, 31);
+    length.steps += __popc(__ballot_sync(kAllLanes, there && before >= kForgotten));
+    length.decay += __shfl_sync(kAllLanes, sum, 31);
   }
   return length;
 }
@@ -163,7 +163,7 @@ __device__ __forceinline__ void weigh_steps(const LocalLayout<N>& smem, const Ss
     const Documents documents = documents_of(args, work.batch, first_token(work, step));
     const TokenPair tokens = chunk_tokens(args.sizes, raw, head, documents);
     const int stage = step % kStages;
-    const float behind = smem.decays(mine)[step] + __shfl_sync(kWarp, tokens.c[1], 31);
+    const float behind = smem.decays(mine)[step] + __shfl_sync(kAllLanes, tokens.c[1], 31);
     float weight[2];
 #pragma unroll
     for (int i = 0; i < 2; ++i) weight[i] = tokens.delta[i] * ex2(behind - tokens.c[i]);
@@ -217,7 +217,7 @@ __device__ __forceinline__ void local_states_cta(const LocalMaps& maps,
   const LocalLayout<N> smem{shared_address(shared_local_sm90), shared_local_sm90};
   const CtaWork work = cta_work(args.ssd, args.chunks);
   __shared__ WalkLength lengths[kHeadsACta];
-  const int warp = __shfl_sync(kWarp, static_cast<int>(threadIdx.x) / 32, 0);
+  const int warp = __shfl_sync(kAllLanes, static_cast<int>(threadIdx.x) / 32, 0);
   if (threadIdx.x == 0) {
     for (int i = 0; i < LocalLayout<N>::kStages; ++i) {
       barrier_init(smem.full(i), 1);

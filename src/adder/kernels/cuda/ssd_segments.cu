@@ -44,7 +44,7 @@ class LocalStateCta {
     batch_ = row % args.batch;
     segment_ = row / args.batch;
     chunks_ = static_cast<int>(chunks);
-    const int warp = __shfl_sync(kWarp, static_cast<int>(threadIdx.x / 32), 0);
+    const int warp = __shfl_sync(kAllLanes, static_cast<int>(threadIdx.x / 32), 0);
     own_head_ = warp / Shape::kWarpsAHead;
     warp_ = warp % Shape::kWarpsAHead;
     steps_ = head_steps(args.sizes, batch_, segment_ * chunks * kChunk, head0_ + own_head_);
@@ -117,7 +117,7 @@ class LocalStateCta {
     if (forgotten_) return;
     const Documents documents = documents_of(i);
     const TokenPair tokens = chunk_tokens(args_.sizes, raw, steps_, documents);
-    const float c_last = __shfl_sync(kWarp, tokens.c[1], 31);
+    const float c_last = __shfl_sync(kAllLanes, tokens.c[1], 31);
     float weight[2];
 #pragma unroll
     for (int k = 0; k < 2; ++k) weight[k] = tokens.delta[k] * ex2(c_last - tokens.c[k] + suffix_);
@@ -211,9 +211,7 @@ SegmentPlan equal_segments(int64_t chunks, int64_t segments) {
 }
 
 SegmentPlan plan_segments(int64_t chunks, int64_t ctas, int ctas_an_sm) {
-  int device = 0, multiprocessors = 1;
-  cudaGetDevice(&device);
-  cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device);
+  const int multiprocessors = std::max(1, device_attribute(cudaDevAttrMultiProcessorCount));
   // Time in units of a chunk on a full multiprocessor; one CTA alone there is faster.
   constexpr double kAlone = 0.78, kFirstPass = 0.31, kLaunches = 0.7, kCarry = 0.1;
   SegmentPlan best{1, chunks};

@@ -93,8 +93,8 @@ __device__ __forceinline__ Documents documents_of(const TokensAhead& ahead) {
   uint32_t begins[2], padding[2];
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
-    padding[i] = __ballot_sync(kWarp, ahead.id[i] < 0);
-    begins[i] = __ballot_sync(kWarp, ahead.id[i] >= 0 && ahead.id[i] != ahead.id_before[i]);
+    padding[i] = __ballot_sync(kAllLanes, ahead.id[i] < 0);
+    begins[i] = __ballot_sync(kAllLanes, ahead.id[i] >= 0 && ahead.id[i] != ahead.id_before[i]);
   }
   return {begins[0] | uint64_t{begins[1]} << 32, padding[0] | uint64_t{padding[1]} << 32};
 }

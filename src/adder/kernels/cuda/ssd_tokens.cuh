@@ -12,7 +12,7 @@
 namespace adder::kernels::cuda {
 
 inline constexpr int kChunk = 64;
-inline constexpr unsigned kWarp = 0xffffffffu;
+inline constexpr unsigned kAllLanes = 0xffffffffu;
 
 /// dt in memory, and how Delta follows from it.
 struct StepSizes {
@@ -101,8 +101,8 @@ __device__ __forceinline__ Documents chunk_documents(const int32_t* seq_idx, int
       pad = id < 0;
       begin = token > 0 && !pad && id != seq_idx[(token - 1) * stride];
     }
-    begins[half] = __ballot_sync(kWarp, begin);
-    padding[half] = __ballot_sync(kWarp, pad);
+    begins[half] = __ballot_sync(kAllLanes, begin);
+    padding[half] = __ballot_sync(kAllLanes, pad);
   }
   return {begins[0] | uint64_t{begins[1]} << 32, padding[0] | uint64_t{padding[1]} << 32};
 }
@@ -129,10 +129,10 @@ __device__ __forceinline__ TokenPair scan_pair(float delta0, float delta1, float
   float sum = a0 + a1;
 #pragma unroll
   for (int step = 1; step < 32; step *= 2) {
-    const float before = __shfl_up_sync(kWarp, sum, step);
+    const float before = __shfl_up_sync(kAllLanes, sum, step);
     if (lane >= step) sum += before;
   }
-  const float before = __shfl_up_sync(kWarp, sum, 1);
+  const float before = __shfl_up_sync(kAllLanes, sum, 1);
   return {{delta0, delta1}, {(lane > 0 ? before : 0.f) + a0, sum}};
 }
 
