@@ -6,21 +6,10 @@
 #include <gtest/gtest.h>
 
 #include "adder/model/config.h"
-#include "adder/ops/device.h"
+#include "adder/ops/test_open_device.h"
 
 namespace adder::nn {
 namespace {
-
-/// Before any test: what asks LibTorch for CUDA first decides for the process.
-class DeviceAtStart final : public testing::Environment {
- public:
-  void SetUp() override {
-    std::string why;
-    found = ops::load_cuda(why);
-  }
-  static inline bool found = false;
-};
-const auto* const kDeviceAtStart = testing::AddGlobalTestEnvironment(new DeviceAtStart);
 
 /// Every kind of start that a language model of these mixers has.
 std::vector<model::TensorSpec> specs() {
@@ -58,7 +47,7 @@ TEST(FreshParameters, DoNotDependOnTheThreads) {
 }
 
 TEST(FreshParameters, AreTheSameOnADevice) {
-  if (!DeviceAtStart::found) GTEST_SKIP() << "skipped: no device";
+  if (!ops::OpenDevice::found) GTEST_SKIP() << "skipped: no device: " << ops::OpenDevice::why;
   expect_equal(Parameters(specs(), 3, nullptr, {at::kCUDA, /*narrow=*/true}),
                Parameters(specs(), 3));
 }

@@ -5,24 +5,10 @@
 #include <cmath>
 
 #include "adder/base/rng.h"
-#include "adder/ops/device.h"
+#include "adder/ops/test_open_device.h"
 #include "adder/ops/test_support.h"
 
 namespace adder::ops {
-
-namespace {
-
-/// Opens the device before any test uses LibTorch (device.h says why).
-class OpenDevice final : public ::testing::Environment {
- public:
-  void SetUp() override { found = load_cuda(why); }
-  static inline bool found = false;
-  static inline std::string why;
-};
-const ::testing::Environment* const kOpenDevice =
-    ::testing::AddGlobalTestEnvironment(new OpenDevice);
-
-}  // namespace
 
 void OnEachDevice::SetUp() {
   if (!on_cpu() && !OpenDevice::found) GTEST_SKIP() << "skipped: no device: " << OpenDevice::why;

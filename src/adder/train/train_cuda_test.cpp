@@ -10,8 +10,8 @@
 #include "adder/data/generate/offline.h"
 #include "adder/io/file.h"
 #include "adder/model/mamba2_spec.h"
-#include "adder/ops/device.h"
 #include "adder/ops/product.h"
+#include "adder/ops/test_open_device.h"
 #include "adder/train/accelerator.h"
 #include "adder/train/device_step.h"
 #include "adder/train/metrics.h"
@@ -27,21 +27,10 @@ namespace {
 namespace fs = std::filesystem;
 using at::Tensor;
 
-/// Before any test: what asks LibTorch for CUDA first decides for the process.
-class DeviceAtStart final : public testing::Environment {
- public:
-  void SetUp() override {
-    std::string why;
-    found = ops::load_cuda(why);
-  }
-  static inline bool found = false;
-};
-const auto* const kDeviceAtStart = testing::AddGlobalTestEnvironment(new DeviceAtStart);
-
 class TrainCudaTest : public testing::Test {
  protected:
   void SetUp() override {
-    if (!DeviceAtStart::found) GTEST_SKIP() << "skipped: no device";
+    if (!ops::OpenDevice::found) GTEST_SKIP() << "skipped: no device: " << ops::OpenDevice::why;
     folder_ = fs::temp_directory_path() / ("adder-train-cuda-" + std::to_string(getpid()));
     fs::remove_all(folder_);
     io::make_directories(folder_);
@@ -240,7 +229,7 @@ TEST_F(TrainCudaTest, BadStepsAndSpikesAreLeftOutAsOnTheCpu) {
 class TunedProductsOnDevice : public testing::Test {
  protected:
   void SetUp() override {
-    if (!DeviceAtStart::found) GTEST_SKIP() << "skipped: no device";
+    if (!ops::OpenDevice::found) GTEST_SKIP() << "skipped: no device: " << ops::OpenDevice::why;
     accelerator_ = open_accelerator(at::kCUDA);  // it offers them
   }
 
