@@ -5,6 +5,7 @@
 #include <torch/library.h>
 
 #include <array>
+#include <limits>
 #include <tuple>
 #include <vector>
 
@@ -38,10 +39,16 @@ std::vector<Tensor> embedding_backward_cpu(const OptionalTensor& grad_y, const T
           Tensor()};
 }
 
+/// In i32; what does not fit stays outside of any table.
+Tensor narrowed(const Tensor& tokens) {
+  constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
+  return tokens.reshape({-1}).clamp(-1, kMost).to(at::kInt);
+}
+
 Tensor embedding_cuda(const Tensor& weight, const Tensor& tokens, at::ScalarType dtype) {
   const Tensor y = embedding_meta(weight, tokens, dtype);
   ArgumentCheck("embedding", weight).dtype("weight", weight, at::kFloat);
-  const Tensor rows = last_contiguous(weight), which = tokens.reshape({-1}).to(at::kInt);
+  const Tensor rows = last_contiguous(weight), which = narrowed(tokens);
   run_on_device(
       "embedding", weight, &kernels::CudaKernels::embedding,
       kernels::EmbeddingRows{view<2>(rows), view<1>(which), view<2>(y.view({-1, y.size(-1)}))});
@@ -52,7 +59,7 @@ std::vector<Tensor> embedding_backward_cuda(const OptionalTensor& grad_y, const 
                                             const Tensor& tokens, at::ScalarType /*dtype*/,
                                             std::array<bool, 2> /*needs*/) {
   const auto [sorted, order] =
-      tokens.reshape({-1}).to(at::kInt).sort(/*stable=*/true, /*dim=*/0, /*descending=*/false);
+      narrowed(tokens).sort(/*stable=*/true, /*dim=*/0, /*descending=*/false);
   const Tensor gy = last_contiguous(grad_y->reshape({-1, weight.size(1)}));
   const Tensor grad_weight = at::empty(weight.sizes(), weight.options());
   run_on_device("embedding_backward", weight, &kernels::CudaKernels::embedding_backward,

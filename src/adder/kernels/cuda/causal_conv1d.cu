@@ -8,7 +8,7 @@ constexpr int kWarps = 4;  // of a block: small ones come and go without waiting
 /// Tokens of a thread: few, so that a block is done soon after its inputs came, the device has an
 /// even end, and all inputs are under way at once in registers.
 constexpr int kTokens = 8;
-constexpr int kCount32 = 4, kCount16 = 4;
+constexpr int kCount = 4;
 /// Blocks of a multiprocessor, for which registers are set aside.
 template <typename T>
 constexpr int kBlocks = sizeof(T) == 2 ? 7 : 5;
@@ -105,17 +105,15 @@ __global__ void __launch_bounds__(kWarps* kWarpSize, kBlocks<T>)
 DeviceAnswer causal_conv1d(const Conv1dInputs& in, const Conv1dOutputs& out,
                            const DeviceWork& work) {
   if (in.x.size[0] == 0 || in.x.size[1] == 0 || in.x.size[2] == 0) return nullptr;
-  const int64_t vector = in.x.dtype == DType::bf16 ? kCount16 : kCount32;
-  const bool vectors = all_in_vectors(vector, in.x, in.initial_state, out.y, out.final_state);
-  return with_conv_types<kCount32, kCount16>(
-      in, vectors, [&]<typename T, int width, int count, bool masked>() {
-        const auto kernel = conv_forward<T, width, count, masked>;
-        const ConvCall<T> call(in, kTokens, count);
-        const int64_t warps = call.all_strips() * call.across.value();
-        kernel<<<static_cast<uint32_t>(ceil_div(warps, kWarps)), kWarps * kWarpSize, 0,
-                 stream_of(work)>>>(call, BatchRows<T>(out.y), BatchRows<T>(out.final_state));
-        return launched();
-      });
+  const bool vectors = all_in_vectors(kCount, in.x, in.initial_state, out.y, out.final_state);
+  return with_conv_types<kCount>(in, vectors, [&]<typename T, int width, int count, bool masked>() {
+    const auto kernel = conv_forward<T, width, count, masked>;
+    const ConvCall<T> call(in, kTokens, count);
+    const int64_t warps = call.all_strips() * call.across.value();
+    kernel<<<static_cast<uint32_t>(ceil_div(warps, kWarps)), kWarps * kWarpSize, 0,
+             stream_of(work)>>>(call, BatchRows<T>(out.y), BatchRows<T>(out.final_state));
+    return launched();
+  });
 }
 
 }  // namespace adder::kernels::cuda

@@ -8,7 +8,7 @@ namespace {
 constexpr int kWarps = 8;    // of a block
 constexpr int kRows = 4;     // of each input under way while one is worked on
 constexpr int kStrip = 128;  // tokens, about
-constexpr int kCount32 = 4, kCount16 = 4;
+constexpr int kCount = 4;
 /// Blocks of a multiprocessor, for which registers are set aside.
 template <typename T>
 constexpr int kBlocks = sizeof(T) == 2 ? 2 : 1;
@@ -230,11 +230,10 @@ DeviceAnswer causal_conv1d_backward(const Conv1dInputs& in, const Conv1dGradient
   const bool sums = grads.grad_weight.given() || grads.grad_bias.given();
   if (in.x.size[0] == 0 || in.x.size[1] == 0 || in.x.size[2] == 0)
     return sums ? sum_partials(nullptr, 0, in, grads, stream_of(work)) : nullptr;
-  const int64_t vector = in.x.dtype == DType::bf16 ? kCount16 : kCount32;
   const bool vectors =
-      all_in_vectors(vector, in.x, in.initial_state, grads.grad_y, grads.grad_final_state,
+      all_in_vectors(kCount, in.x, in.initial_state, grads.grad_y, grads.grad_final_state,
                      grads.grad_x, grads.grad_initial_state);
-  return with_conv_types<kCount32, kCount16>(
+  return with_conv_types<kCount>(
       in, vectors, [&]<typename T, int width, int count, bool masked>() -> DeviceAnswer {
         const auto kernel = conv_backward<T, width, count, masked>;
         const int64_t ring = RowStreams<T, count, kRows, 2>::ring_bytes(kWarps * kWarpSize);

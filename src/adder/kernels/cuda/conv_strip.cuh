@@ -249,15 +249,15 @@ struct Taps {
   }
 };
 
-/// Calls body.template operator()<T, width, count, masked>(): widths 2 to 4 in vectors; the others,
-/// and what cannot be read in vectors, by a template for up to 8 taps whose idle ones are masked as
-/// those of another document are.
-template <int kCount32, int kCount16, typename Body>
+/// Calls body.template operator()<T, width, count, masked>(): widths 2 to 4 in vectors of kCount;
+/// others, and what cannot be read in vectors, by a template for up to 8 taps whose idle ones are
+/// masked as those of another document are.
+template <int kCount, typename Body>
 DeviceAnswer with_conv_types(const Conv1dInputs& in, bool vectors, const Body& body) {
-  const auto with_type = [&]<typename T, int vector>() {
+  const auto with_type = [&]<typename T>() {
     const auto with_width = [&]<int width>() {
-      return in.seq_idx.given() ? body.template operator()<T, width, vector, true>()
-                                : body.template operator()<T, width, vector, false>();
+      return in.seq_idx.given() ? body.template operator()<T, width, kCount, true>()
+                                : body.template operator()<T, width, kCount, false>();
     };
     switch (vectors ? in.weight.size[1] : 0) {
       case 2:
@@ -270,8 +270,8 @@ DeviceAnswer with_conv_types(const Conv1dInputs& in, bool vectors, const Body& b
         return body.template operator()<T, 8, 1, true>();
     }
   };
-  return in.x.dtype == DType::bf16 ? with_type.template operator()<__nv_bfloat16, kCount16>()
-                                   : with_type.template operator()<float, kCount32>();
+  return in.x.dtype == DType::bf16 ? with_type.template operator()<__nv_bfloat16>()
+                                   : with_type.template operator()<float>();
 }
 
 }  // namespace adder::kernels::cuda

@@ -128,7 +128,7 @@ template <class Norm>
 __global__ void __launch_bounds__(kWarpSize* RowSplit::kMaxWarps)
     norm_forward(const Norm norm, const RowSplit split) {
   const RowWalk walk(split, Norm::kCount);
-  if (walk.place.row >= split.rows) return;  // with all warps of the row
+  if (walk.place.row >= split.rows) return;  // a warp that meets no barrier: else slots == 1
   typename Norm::Row row;
   float squares[1] = {0};
   for (int chunk = 0; chunk < split.chunks; ++chunk) {

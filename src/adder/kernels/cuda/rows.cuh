@@ -38,7 +38,8 @@ __device__ __forceinline__ Packed<T, kCount> load(const T* from) {
   return *reinterpret_cast<const Packed<T, kCount>*>(from);
 }
 
-/// For what nothing reads again soon: it leaves the caches first, and so makes room.
+/// For what is read once, or again at once by a neighbour: it leaves the caches first, and so makes
+/// room.
 template <typename T, int kCount>
 __device__ __forceinline__ Packed<T, kCount> load_once(const T* from) {
   return __ldcs(reinterpret_cast<const Packed<T, kCount>*>(from));

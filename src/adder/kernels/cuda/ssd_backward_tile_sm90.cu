@@ -46,8 +46,8 @@ __device__ __forceinline__ void run_score_teams(const Tiles& all, const TileOf& 
   meet<kTileThreads>(2);
 }
 
-/// dB; and brings in the tokens. The score team that works on the head before last began when head
-/// i - 3 was finished.
+/// dB; and brings in the tokens: those of head i + 1 take the place of head i - 3, kTokenSlots
+/// before it, which is free when tokens_done says so.
 template <int N>
 __device__ __forceinline__ void run_B_team(const Tiles& all, const TileOf& tile, int thread,
                                            TileMemorySm90<N>& memory) {

@@ -35,7 +35,7 @@ struct PairWalk {
 
   __device__ explicit PairWalk(const WalkArguments& all)
       : batch(blockIdx.y), segment(blockIdx.z / 2), backwards(blockIdx.z & 1) {
-    const int a_group = all.sizes.heads_a_group(), pairs = (a_group + 1) / kHeadsACta;
+    const int a_group = all.sizes.heads_a_group(), pairs = (a_group + kHeadsACta - 1) / kHeadsACta;
     const int in_group = static_cast<int>(blockIdx.x) % pairs * kHeadsACta;
     group = static_cast<int>(blockIdx.x) / pairs;
     head = group * a_group + in_group;

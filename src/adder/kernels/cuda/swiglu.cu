@@ -67,13 +67,13 @@ __global__ void __launch_bounds__(kThreads)
   if (grad_gate.data != nullptr) store<T, kCount>(grad_gate.at(row, column), u);
 }
 
-/// Calls launch.template operator()<T, kCount>() for the type of `like` and vectors of 16 bytes, or
+/// Calls launch.template operator()<T, kCount>() for the type of `up` and vectors of 16 bytes, or
 /// of one element.
 template <typename Launch>
-DeviceAnswer with_vectors(const View<2>& like, bool wide, const Launch& launch) {
-  if (like.dtype == DType::f32)
+DeviceAnswer with_swiglu_types(const View<2>& up, bool wide, const Launch& launch) {
+  if (up.dtype == DType::f32)
     return wide ? launch.template operator()<float, 4>() : launch.template operator()<float, 1>();
-  if (like.dtype != DType::bf16) return "swiglu: up is neither f32 nor bf16";
+  if (up.dtype != DType::bf16) return "swiglu: up is neither f32 nor bf16";
   return wide ? launch.template operator()<__nv_bfloat16, 8>()
               : launch.template operator()<__nv_bfloat16, 1>();
 }
@@ -91,31 +91,32 @@ unsigned blocks_for(int64_t threads) {
 DeviceAnswer swiglu(const SwigluInputs& in, const View<2>& y, const DeviceWork& work) {
   const auto [rows, width] = in.up.size;
   if (rows * width == 0) return nullptr;
-  return with_vectors(in.up, all_in_vectors(per_vector(in.up), in.up, in.gate, y),
-                      [&, rows = rows, width = width]<typename T, int kCount>() {
-                        swiglu_forward<T, kCount>
-                            <<<blocks_for(rows * width / kCount), kThreads, 0, stream_of(work)>>>(
-                                Matrix<const T>(in.up), Matrix<const T>(in.gate), Matrix<T>(y),
-                                rows, width / kCount);
-                        return launched();
-                      });
+  return with_swiglu_types(
+      in.up, all_in_vectors(per_vector(in.up), in.up, in.gate, y),
+      [&, rows = rows, width = width]<typename T, int kCount>() {
+        swiglu_forward<T, kCount>
+            <<<blocks_for(rows * width / kCount), kThreads, 0, stream_of(work)>>>(
+                Matrix<const T>(in.up), Matrix<const T>(in.gate), Matrix<T>(y), rows,
+                width / kCount);
+        return launched();
+      });
 }
 
 DeviceAnswer swiglu_backward(const SwigluInputs& in, const SwigluGradients& grads,
                              const DeviceWork& work) {
   const auto [rows, width] = in.up.size;
   if (rows * width == 0) return nullptr;
-  return with_vectors(in.up,
-                      all_in_vectors(per_vector(in.up), in.up, in.gate, grads.grad_y, grads.grad_up,
-                                     grads.grad_gate),
-                      [&, rows = rows, width = width]<typename T, int kCount>() {
-                        swiglu_backward_of<T, kCount>
-                            <<<blocks_for(rows * width / kCount), kThreads, 0, stream_of(work)>>>(
-                                Matrix<const T>(in.up), Matrix<const T>(in.gate),
-                                Matrix<const T>(grads.grad_y), Matrix<T>(grads.grad_up),
-                                Matrix<T>(grads.grad_gate), rows, width / kCount);
-                        return launched();
-                      });
+  return with_swiglu_types(
+      in.up,
+      all_in_vectors(per_vector(in.up), in.up, in.gate, grads.grad_y, grads.grad_up,
+                     grads.grad_gate),
+      [&, rows = rows, width = width]<typename T, int kCount>() {
+        swiglu_backward_of<T, kCount>
+            <<<blocks_for(rows * width / kCount), kThreads, 0, stream_of(work)>>>(
+                Matrix<const T>(in.up), Matrix<const T>(in.gate), Matrix<const T>(grads.grad_y),
+                Matrix<T>(grads.grad_up), Matrix<T>(grads.grad_gate), rows, width / kCount);
+        return launched();
+      });
 }
 
 }  // namespace adder::kernels::cuda
