@@ -211,6 +211,16 @@ TEST_P(GatedRmsNormOp, WithAProductKeepsNothingInBetween) {
   EXPECT_FALSE(kept(y));
 }
 
+TEST_P(GatedRmsNormOp, WithAProductRefusesAMatrixThatDoesNotFit) {
+  const Tensor x = here(random_tensor({5, 8}, 1, at::kFloat)), weight = at::ones({8}, x.options());
+  const auto with = [&](const Tensor& matrix) {
+    call("gated_rms_norm_linear",
+         {x, weight, c10::IValue(), 1e-5, int64_t{8}, false, matrix, c10::IValue()});
+  };
+  EXPECT_THROW(with(at::ones({3, 9}, x.options())), c10::Error);
+  EXPECT_THROW(with(at::ones({3, 8}, x.options().dtype(at::kBFloat16))), c10::Error);
+}
+
 TEST_P(LinearOp, EqualsLinearOfLibTorchForAnyStrides) {
   const std::vector<Tensor> inputs = {random_tensor({3, 5, 24}, 1), random_tensor({17, 24}, 2),
                                       random_tensor({17}, 3)};

@@ -177,8 +177,9 @@ Tensor gated_rms_norm_linear_meta(const Tensor& x, const Tensor& weight, const O
 Tensor gated_rms_norm_linear_run(const Tensor& x, const Tensor& weight, const OptionalTensor& z,
                                  double eps, int64_t group_size, bool norm_before_gate,
                                  const Tensor& matrix, const OptionalTensor& bias) {
+  const std::vector<int64_t> sizes = product_sizes(x, matrix, bias);
   const Tensor normed = gated_rms_norm_run(x, weight, z, eps, group_size, norm_before_gate);
-  return product(as_rows(normed), matrix, bias).view(product_sizes(x, matrix, bias));
+  return product(as_rows(normed), matrix, bias).view(sizes);
 }
 
 /// What the matrix was multiplied with comes from the backward pass of the norm, which has it at

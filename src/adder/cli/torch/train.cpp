@@ -166,7 +166,7 @@ int run_train(Words words) {
   recipe.check();
   const bool from_itself = resume && start_from_itself(recipe, folder);
   take_starting_model(loaded);
-  // What stands against the device is said before the text is read, or meanwhile.
+  // What the recipe shows to stand against the device is said before the text is read.
   if (recipe.train.device != "cpu")
     train::check_for_device(recipe.model, recipe.data.mode == "docs");
   train::OpeningDevice device_opening(recipe.train.device);
