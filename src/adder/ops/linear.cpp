@@ -23,13 +23,7 @@ std::vector<int64_t> checked_sizes(const Tensor& x, const Tensor& weight,
   const ArgumentCheck check("linear", x);
   check.activation("x", x);
   check.that(x.dim() >= 1, "x has no dimension");
-  check.shape("weight", weight, {-1, x.size(-1)});
-  check.dtype("weight", weight, x.scalar_type());
-  if (bias)
-    check.shape("bias", *bias, {weight.size(0)}), check.dtype("bias", *bias, x.scalar_type());
-  std::vector<int64_t> sizes = x.sizes().vec();
-  sizes.back() = weight.size(0);
-  return sizes;
+  return product_sizes(check, x, "weight", weight, bias);
 }
 
 Tensor linear_meta(const Tensor& x, const Tensor& weight, const OptionalTensor& bias) {

@@ -155,29 +155,22 @@ std::vector<Tensor> gated_rms_norm_backward_run(const OptionalTensor& grad_y, co
 }
 
 /// Checks what gated_rms_norm does not take; the sizes of y.
-std::vector<int64_t> product_sizes(const Tensor& x, const Tensor& matrix,
-                                   const OptionalTensor& bias) {
-  const ArgumentCheck check("gated_rms_norm_linear", x);
-  check.shape("matrix", matrix, {-1, x.size(-1)});
-  check.dtype("matrix", matrix, x.scalar_type());
-  if (bias)
-    check.shape("bias", *bias, {matrix.size(0)}), check.dtype("bias", *bias, x.scalar_type());
-  std::vector<int64_t> sizes = x.sizes().vec();
-  sizes.back() = matrix.size(0);
-  return sizes;
+std::vector<int64_t> checked_product(const Tensor& x, const Tensor& matrix,
+                                     const OptionalTensor& bias) {
+  return product_sizes(ArgumentCheck("gated_rms_norm_linear", x), x, "matrix", matrix, bias);
 }
 
 Tensor gated_rms_norm_linear_meta(const Tensor& x, const Tensor& weight, const OptionalTensor& z,
                                   double eps, int64_t group_size, bool norm_before_gate,
                                   const Tensor& matrix, const OptionalTensor& bias) {
   gated_rms_norm_meta(x, weight, z, eps, group_size, norm_before_gate);
-  return at::empty(product_sizes(x, matrix, bias), x.options());
+  return at::empty(checked_product(x, matrix, bias), x.options());
 }
 
 Tensor gated_rms_norm_linear_run(const Tensor& x, const Tensor& weight, const OptionalTensor& z,
                                  double eps, int64_t group_size, bool norm_before_gate,
                                  const Tensor& matrix, const OptionalTensor& bias) {
-  const std::vector<int64_t> sizes = product_sizes(x, matrix, bias);
+  const std::vector<int64_t> sizes = checked_product(x, matrix, bias);
   const Tensor normed = gated_rms_norm_run(x, weight, z, eps, group_size, norm_before_gate);
   return product(as_rows(normed), matrix, bias).view(sizes);
 }

@@ -42,6 +42,18 @@ void set_product(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b
   }
 }
 
+std::vector<int64_t> product_sizes(const ArgumentCheck& check, const at::Tensor& x,
+                                   const char* name, const at::Tensor& matrix,
+                                   const std::optional<at::Tensor>& bias) {
+  check.shape(name, matrix, {-1, x.size(-1)});
+  check.dtype(name, matrix, x.scalar_type());
+  if (bias)
+    check.shape("bias", *bias, {matrix.size(0)}), check.dtype("bias", *bias, x.scalar_type());
+  std::vector<int64_t> sizes = x.sizes().vec();
+  sizes.back() = matrix.size(0);
+  return sizes;
+}
+
 at::Tensor product(const at::Tensor& x, const at::Tensor& w,
                    const std::optional<at::Tensor>& bias) {
   const auto type = x.scalar_type();

@@ -8,6 +8,9 @@
 #include <ATen/core/Tensor.h>
 
 #include <optional>
+#include <vector>
+
+#include "adder/ops/view.h"
 
 namespace adder::ops {
 
@@ -16,6 +19,12 @@ namespace adder::ops {
 /// of them (columns of a matrix) to a loop below 0.1 GFLOP/s.
 at::Tensor product(const at::Tensor& x, const at::Tensor& w,
                    const std::optional<at::Tensor>& bias = std::nullopt);
+
+/// Checks that `matrix` (N, K), called `name`, and `bias` (N) fit x (..., K) and have its type; the
+/// sizes of the product, (..., N).
+std::vector<int64_t> product_sizes(const ArgumentCheck& check, const at::Tensor& x,
+                                   const char* name, const at::Tensor& matrix,
+                                   const std::optional<at::Tensor>& bias);
 
 /// out = a b, or out += a b where `add`, for a (m, k) and b (k, n) on a device. Sums in f32, and so
 /// may be out where a and b are bf16.
